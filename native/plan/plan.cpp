@@ -1,0 +1,173 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace sparring {
+
+Trace::Trace() {
+  if (currentTracer() != nullptr) fail(ErrorCode::notTraceable, "plan: a trace is already under way; a traced function cannot trace another");
+  currentTracer() = this;
+}
+
+Trace::~Trace() { currentTracer() = nullptr; }
+
+void Trace::record(const Op& op, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                   const Attributes& attributes) {
+  // A view is its input's memory under another type: nothing is left to do when the plan runs.
+  if (op.run != nullptr) instructions_.push_back({&op, inputs, outputs, attributes});
+}
+
+namespace {
+
+using Storages = std::unordered_set<const Storage*>;
+
+std::vector<Instruction> withoutDeadCalls(std::vector<Instruction> calls, const std::vector<Tensor>& outputs) {
+  Storages wanted;
+  for (const Tensor& output : outputs) wanted.insert(output.storage().get());
+  std::vector<Instruction> kept;
+  for (auto call = calls.rbegin(); call != calls.rend(); ++call) {
+    const bool writes = call->op->writesInputs != 0;
+    const bool needed = std::any_of(call->outputs.begin(), call->outputs.end(),
+                                    [&](const Tensor& output) { return wanted.contains(output.storage().get()); });
+    if (!writes && !needed) continue;
+    for (const Tensor& input : call->inputs) wanted.insert(input.storage().get());
+    kept.push_back(std::move(*call));
+  }
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
+/** A buffer of the arena and the calls during which it is in use. */
+struct Buffer {
+  size_t bytes;
+  size_t first;
+  size_t last;
+  std::vector<Storage*> storages;
+  size_t offset = 0;
+};
+
+constexpr size_t alignment = 64;
+size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+/** Places the largest buffers first, each at the lowest offset that no buffer in use at the same time covers. */
+size_t place(std::vector<Buffer>& buffers) {
+  std::vector<Buffer*> order;
+  for (Buffer& buffer : buffers) order.push_back(&buffer);
+  std::stable_sort(order.begin(), order.end(), [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  std::vector<Buffer*> placed;  // by offset
+  size_t total = 0;
+  for (Buffer* buffer : order) {
+    size_t offset = 0;
+    for (const Buffer* other : placed) {
+      if (other->last < buffer->first || other->first > buffer->last) continue;
+      if (other->offset >= offset + aligned(buffer->bytes)) break;
+      offset = std::max(offset, other->offset + aligned(other->bytes));
+    }
+    buffer->offset = offset;
+    total = std::max(total, offset + aligned(buffer->bytes));
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), buffer,
+                                   [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+                  buffer);
+  }
+  return total;
+}
+
+}  // namespace
+
+Plan::Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs)
+    : instructions_(withoutDeadCalls(std::move(calls), outputs)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
+  assignBuffers();
+}
+
+void Plan::assignBuffers() {
+  Storages outside;  // provided anew for every run
+  for (const Tensor& tensor : inputs_) outside.insert(tensor.storage().get());
+  for (const Tensor& tensor : outputs_) outside.insert(tensor.storage().get());
+
+  std::unordered_map<const Storage*, size_t> lastUse;
+  for (size_t at = 0; at < instructions_.size(); at++) {
+    for (const Tensor& tensor : instructions_[at].inputs) lastUse[tensor.storage().get()] = at;
+    for (const Tensor& tensor : instructions_[at].outputs) lastUse[tensor.storage().get()] = at;
+  }
+
+  std::vector<Buffer> buffers;
+  std::unordered_map<const Storage*, size_t> bufferOf;
+  for (size_t at = 0; at < instructions_.size(); at++) {
+    const Instruction& call = instructions_[at];
+    for (const Tensor& output : call.outputs) {
+      Storage* storage = output.storage().get();
+      if (outside.contains(storage)) continue;
+      const auto reusable = [&](const Tensor& input) {
+        const auto found = bufferOf.find(input.storage().get());
+        return found != bufferOf.end() && buffers[found->second].last == at && input.bytes() == output.bytes() &&
+               input.storage()->bytes() == output.bytes() && dtypeBytes(input.dtype()) == dtypeBytes(output.dtype()) &&
+               input.shape() == output.shape();
+      };
+      const auto taken = call.op->elementwise ? std::find_if(call.inputs.begin(), call.inputs.end(), reusable) : call.inputs.end();
+      if (taken != call.inputs.end()) {
+        const size_t index = bufferOf[taken->storage().get()];
+        buffers[index].last = lastUse[storage];
+        buffers[index].storages.push_back(storage);
+        bufferOf[storage] = index;
+      } else {
+        bufferOf[storage] = buffers.size();
+        buffers.push_back({storage->bytes(), at, lastUse[storage], {storage}});
+      }
+    }
+  }
+  arena_ = Storage::allocate(std::max(alignment, place(buffers)));
+  for (const Buffer& buffer : buffers) {
+    for (Storage* storage : buffer.storages) storage->point(arena_->data() + buffer.offset);
+  }
+}
+
+std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs) {
+  if (inputs.size() != inputs_.size()) {
+    fail(ErrorCode::invalidArgument, "plan: expected ", inputs_.size(), " inputs, received ", inputs.size());
+  }
+  for (size_t index = 0; index < inputs.size(); index++) {
+    if (!(inputs[index].type() == inputs_[index].type())) {
+      fail(ErrorCode::shapeMismatch, "plan: input ", index, " expects ", dtypeName(inputs_[index].dtype()), " ",
+           inputs_[index].shape(), ", received ", dtypeName(inputs[index].dtype()), " ", inputs[index].shape());
+    }
+  }
+  const std::lock_guard lock(running_);
+  std::vector<Tensor> results;
+  Storages provided;
+  for (size_t index = 0; index < inputs.size(); index++) {
+    inputs_[index].storage()->point(inputs[index].bytesData());
+    provided.insert(inputs_[index].storage().get());
+  }
+  std::unordered_map<Storage*, std::shared_ptr<Storage>> memory;
+  for (const Tensor& output : outputs_) {
+    Storage* storage = output.storage().get();
+    if (!storage->isPlaceholder() || provided.contains(storage)) continue;
+    auto& block = memory[storage];
+    if (block == nullptr) block = Storage::allocate(storage->bytes());
+    storage->point(block->data());
+  }
+  for (const Instruction& call : instructions_) {
+    try {
+      call.op->run(call.inputs, call.outputs, call.attributes);
+    } catch (const Error& error) {
+      throw Error(error.code(), std::string(call.op->name) + ": " + error.what());
+    }
+  }
+  for (const Tensor& output : outputs_) {
+    const auto own = memory.find(output.storage().get());
+    if (own != memory.end()) {
+      results.emplace_back(output.type(), own->second, output.offset());
+      continue;
+    }
+    // An input or a captured tensor handed straight through: a copy, so that the result is the caller's alone.
+    Tensor copy = Tensor::allocate(output.type());
+    std::memcpy(copy.bytesData(), output.bytesData(), output.bytes());
+    results.push_back(std::move(copy));
+  }
+  return results;
+}
+
+}  // namespace sparring

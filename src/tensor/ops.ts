@@ -1,0 +1,358 @@
+/**
+ * The engine's ops, one typed function each, under the engine's own names. Element-wise ops broadcast as NumPy does and
+ * take a number in place of either operand. Masks are tensors of 0 and 1 in the dtype of what they were compared from.
+ */
+import { SparringError } from '../errors.js';
+import { native, type Attributes } from '../native.js';
+import { Tensor, tensor, type DType } from './tensor.js';
+
+/** @internal Calls an op by its name. */
+export function call(op: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor[] {
+  return native.call(op, inputs.map((input) => input.id), attributes).map((made) => new Tensor(made));
+}
+
+function one(op: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor {
+  return call(op, inputs, attributes)[0]!;
+}
+
+/** A tensor, or a number that stands for one of its dtype. */
+export type Operand = Tensor | number;
+
+function pair(op: string, a: Operand, b: Operand): Tensor {
+  const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : 'float32';
+  const operand = (value: Operand): Tensor => (value instanceof Tensor ? value : tensor(value, { dtype }));
+  return one(op, [operand(a), operand(b)]);
+}
+
+// ---- arithmetic -----------------------------------------------------------------------------------------------------
+
+/** a + b. */
+export const add = (a: Operand, b: Operand): Tensor => pair('add', a, b);
+/** a - b. */
+export const sub = (a: Operand, b: Operand): Tensor => pair('sub', a, b);
+/** a · b, element by element. */
+export const mul = (a: Operand, b: Operand): Tensor => pair('mul', a, b);
+/** a / b. */
+export const div = (a: Operand, b: Operand): Tensor => pair('div', a, b);
+/** The larger of the two; of equals the first takes the gradient. */
+export const maximum = (a: Operand, b: Operand): Tensor => pair('maximum', a, b);
+/** The smaller of the two; of equals the first takes the gradient. */
+export const minimum = (a: Operand, b: Operand): Tensor => pair('minimum', a, b);
+/** x · factor + shift, for two numbers. */
+export const affine = (x: Tensor, factor: number, shift = 0): Tensor => one('affine', [x], { factor, shift });
+/** x to the power of a number. */
+export const pow = (x: Tensor, exponent: number): Tensor => one('pow', [x], { exponent });
+
+// ---- functions ------------------------------------------------------------------------------------------------------
+
+/** -x. */
+export const neg = (x: Tensor): Tensor => one('neg', [x]);
+/** |x|; the gradient at 0 is 0. */
+export const abs = (x: Tensor): Tensor => one('abs', [x]);
+/** -1, 0 or 1; no gradient. */
+export const sign = (x: Tensor): Tensor => one('sign', [x]);
+/** The largest whole number not above x; no gradient. */
+export const floor = (x: Tensor): Tensor => one('floor', [x]);
+/** The nearest whole number, halves to even; no gradient. */
+export const round = (x: Tensor): Tensor => one('round', [x]);
+/** x². */
+export const square = (x: Tensor): Tensor => one('square', [x]);
+/** The square root. */
+export const sqrt = (x: Tensor): Tensor => one('sqrt', [x]);
+/** e to the x. */
+export const exp = (x: Tensor): Tensor => one('exp', [x]);
+/** The natural logarithm. */
+export const log = (x: Tensor): Tensor => one('log', [x]);
+/** The sine of x radians. */
+export const sin = (x: Tensor): Tensor => one('sin', [x]);
+/** The cosine of x radians. */
+export const cos = (x: Tensor): Tensor => one('cos', [x]);
+/** The larger of x and 0; the gradient at 0 is 0. */
+export const relu = (x: Tensor): Tensor => one('relu', [x]);
+/** The hyperbolic tangent. */
+export const tanh = (x: Tensor): Tensor => one('tanh', [x]);
+/** 1 / (1 + e^-x). */
+export const sigmoid = (x: Tensor): Tensor => one('sigmoid', [x]);
+/** x, no less than `low` and no more than `high`; the gradient is 0 outside. */
+export const clamp = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: number; high?: number }): Tensor =>
+  one('clamp', [x], { low, high });
+/** 1 where low <= x <= high, else 0. */
+export const inside = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: number; high?: number }): Tensor =>
+  one('inside', [x], { low, high });
+/** The same numbers in another dtype; floats are cut towards zero on the way to whole numbers. */
+export const cast = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : one('cast', [x], { dtype }));
+
+// ---- comparisons ----------------------------------------------------------------------------------------------------
+
+/** 1 where a = b, else 0. */
+export const equal = (a: Operand, b: Operand): Tensor => pair('equal', a, b);
+/** 1 where a differs from b, else 0. */
+export const notEqual = (a: Operand, b: Operand): Tensor => pair('notEqual', a, b);
+/** 1 where a < b, else 0. */
+export const less = (a: Operand, b: Operand): Tensor => pair('less', a, b);
+/** 1 where a <= b, else 0. */
+export const lessEqual = (a: Operand, b: Operand): Tensor => pair('lessEqual', a, b);
+/** 1 where a > b, else 0. */
+export const greater = (a: Operand, b: Operand): Tensor => pair('greater', a, b);
+/** 1 where a >= b, else 0. */
+export const greaterEqual = (a: Operand, b: Operand): Tensor => pair('greaterEqual', a, b);
+/** a where the condition is not 0, else b. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : condition.dtype;
+  const operand = (value: Operand): Tensor => (value instanceof Tensor ? value : tensor(value, { dtype }));
+  return one('where', [cast(condition, dtype), operand(a), operand(b)]);
+}
+
+// ---- reductions -----------------------------------------------------------------------------------------------------
+
+/** Which axes a reduction runs over (all by default; negative ones count from the last), and whether they stay as 1. */
+export interface Reduction {
+  axes?: readonly number[];
+  keepDims?: boolean;
+}
+
+const reduction = ({ axes, keepDims }: Reduction): Attributes => ({ axes, keepDims });
+
+/** The sum over axes, added in double precision. */
+export const sum = (x: Tensor, options: Reduction = {}): Tensor => one('sum', [x], reduction(options));
+/** The mean over axes. */
+export const mean = (x: Tensor, options: Reduction = {}): Tensor => one('mean', [x], reduction(options));
+/** The largest element over axes; equal ones share the gradient. */
+export const max = (x: Tensor, options: Reduction = {}): Tensor => one('max', [x], reduction(options));
+/** The smallest element over axes; equal ones share the gradient. */
+export const min = (x: Tensor, options: Reduction = {}): Tensor => one('min', [x], reduction(options));
+/** Where the largest element along an axis stands (the last by default), int32; the first of equals. */
+export const argmax = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor => one('argmax', [x], { axis });
+/** Where the smallest element along an axis stands (the last by default), int32; the first of equals. */
+export const argmin = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor => one('argmin', [x], { axis });
+
+/** The norms that lengths are measured in. */
+export type NormName = 'l1' | 'l2' | 'linf';
+const normOps = { l1: 'normL1', l2: 'normL2', linf: 'normLinf' };
+/** The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0. */
+export const norm = (x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor =>
+  one(normOps[order], [x], reduction(options));
+
+// ---- shapes ---------------------------------------------------------------------------------------------------------
+
+/** The same numbers in another shape; one length may be -1. Shares memory. */
+export const reshape = (x: Tensor, shape: readonly number[]): Tensor => one('reshape', [x], { shape });
+/** All axes but the first as one. */
+export const flatten = (x: Tensor): Tensor =>
+  reshape(x, [x.shape[0] ?? 1, x.shape.slice(1).reduce((product, length) => product * length, 1)]);
+/** Stretches axes of length 1, and adds axes in front, up to a shape. */
+export const broadcastTo = (x: Tensor, shape: readonly number[]): Tensor => one('broadcastTo', [x], { shape });
+/** The axes in another order, as `axes` lists them. */
+export const permute = (x: Tensor, axes: readonly number[]): Tensor => one('permute', [x], { axes });
+/** The last two axes exchanged. */
+export const transpose = (x: Tensor): Tensor => one('permute', [x], { axes: [1, 0] });
+
+/** A box of x: on each axis, from `starts` up to but not including `stops`. The first axes' rows share memory. */
+export function slice(x: Tensor, starts: readonly number[], stops?: readonly number[]): Tensor {
+  const from = x.shape.map((_, axis) => starts[axis] ?? 0);
+  const to = x.shape.map((length, axis) => stops?.[axis] ?? length);
+  const rowsOnly = x.shape.length > 0 && x.shape.every((length, axis) => axis === 0 || (from[axis] === 0 && to[axis] === length));
+  if (starts.length > x.shape.length || (stops?.length ?? 0) > x.shape.length) {
+    throw new SparringError('SHAPE_MISMATCH', `slice: expected at most ${x.shape.length} entries, received ${Math.max(starts.length, stops?.length ?? 0)}`);
+  }
+  return one(rowsOnly ? 'rows' : 'slice', [x], { starts: from, stops: to });
+}
+
+/** Adds `before[axis]` and `after[axis]` elements of a value (0) around x. */
+export const pad = (x: Tensor, before: readonly number[], after: readonly number[], { value = 0 }: { value?: number } = {}): Tensor =>
+  one('pad', [x], { before, after, value });
+/** Joins tensors along an axis (the first by default). */
+export const concat = (parts: readonly Tensor[], { axis = 0 }: { axis?: number } = {}): Tensor => one('concat', parts, { axis });
+/** Joins tensors of one shape along a new first axis. */
+export const stack = (parts: readonly Tensor[]): Tensor => concat(parts.map((part) => reshape(part, [1, ...part.shape])));
+
+// ---- products -------------------------------------------------------------------------------------------------------
+
+/** How {@link matmul} reads its operands. */
+export interface MatmulOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+}
+
+/**
+ * Matrix product of a [..., m, k] and b [..., k, n]; the axes in front broadcast. With `transposeA` or `transposeB` the
+ * last two axes of that operand are read exchanged.
+ *
+ * @throws SparringError `SHAPE_MISMATCH` when the inner lengths differ or an operand has fewer than two axes.
+ *
+ * @example
+ * ```ts
+ * import { matmul, tensor } from 'sparring';
+ *
+ * const a = tensor([[1, 2], [3, 4]]);
+ * console.log(matmul(a, a, { transposeB: true }).toArray()); // [[5, 11], [11, 25]]
+ * ```
+ */
+export const matmul = (a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulOptions = {}): Tensor =>
+  one('matmul', [a, b], { transposeA, transposeB });
+
+/** x [..., in] times weight [out, in] transposed, plus bias [out]: the dense layer. */
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor =>
+  one('linear', bias === undefined ? [x, weight] : [x, weight, bias]);
+
+/** Strides, padding and the like: one number for both directions, or [vertical, horizontal]. */
+export type Pair = number | readonly [number, number];
+const both = (value: Pair): readonly number[] => (typeof value === 'number' ? [value, value] : value);
+
+/** How {@link conv2d} moves its window. */
+export interface Conv2dOptions {
+  /** 1 by default. */
+  stride?: Pair;
+  /** Zeros around the image, 0 by default. */
+  padding?: Pair;
+  /** Distance of the window's elements, 1 by default. */
+  dilation?: Pair;
+  /** Into how many groups the channels are split, 1 by default. */
+  groups?: number;
+}
+
+/**
+ * Two-dimensional cross-correlation, as PyTorch's conv2d.
+ *
+ * @param x - Images [B, C, H, W].
+ * @param weight - [O, C / groups, kh, kw].
+ * @param options - Stride, padding, dilation, groups, and a `bias` [O].
+ * @returns [B, O, oh, ow].
+ * @throws SparringError `SHAPE_MISMATCH` when channels, groups or sizes do not fit.
+ *
+ * @example
+ * ```ts
+ * import { conv2d, tensor } from 'sparring';
+ *
+ * const image = tensor([[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]);
+ * const weight = tensor([[[[1, 0], [0, 1]]]]);
+ * console.log(conv2d(image, weight).toArray()); // [[[[6, 8], [12, 14]]]]
+ * ```
+ */
+export const conv2d = (
+  x: Tensor,
+  weight: Tensor,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, bias }: Conv2dOptions & { bias?: Tensor } = {},
+): Tensor =>
+  one('conv2d', bias === undefined ? [x, weight] : [x, weight, bias], {
+    stride: both(stride),
+    padding: both(padding),
+    dilation: both(dilation),
+    groups,
+  });
+
+/** The window of a pooling op. */
+export interface PoolOptions {
+  /** The window's size. */
+  kernel: Pair;
+  /** The kernel's size by default, so that windows do not overlap. */
+  stride?: Pair;
+  /** 0 by default. */
+  padding?: Pair;
+}
+
+const pooling = ({ kernel, stride = kernel, padding = 0 }: PoolOptions): Attributes => ({
+  kernel: both(kernel),
+  stride: both(stride),
+  padding: both(padding),
+});
+
+/** The largest element of each window of images [..., H, W]; padding never wins. */
+export const maxPool2d = (x: Tensor, options: PoolOptions): Tensor => one('maxPool2d', [x], pooling(options));
+/** The mean of each window of images [..., H, W]; padding counts as zeros. */
+export const averagePool2d = (x: Tensor, options: PoolOptions): Tensor => one('averagePool2d', [x], pooling(options));
+
+// ---- classification -------------------------------------------------------------------------------------------------
+
+/** Probabilities from logits, over the last axis. */
+export const softmax = (x: Tensor): Tensor => one('softmax', [x]);
+/** The logarithm of the probabilities, over the last axis. */
+export const logSoftmax = (x: Tensor): Tensor => one('logSoftmax', [x]);
+/**
+ * -log of the probability of the label, per example: logits [B, K], labels int32 [B], result [B]. Exact however
+ * confident the network is, and so is its gradient.
+ */
+export const crossEntropy = (logits: Tensor, labels: Tensor): Tensor => one('crossEntropy', [logits, labels]);
+/** The gradient of {@link crossEntropy} by the logits, [..., B, K]. */
+export const crossEntropyGrad = (logits: Tensor, labels: Tensor): Tensor => one('crossEntropyGrad', [logits, labels]);
+
+// ---- indices --------------------------------------------------------------------------------------------------------
+
+/** Entries of x at int32 indices along an axis (the first by default), as NumPy's take. */
+export const gather = (x: Tensor, indices: Tensor, { axis = 0 }: { axis?: number } = {}): Tensor => one('gather', [x, indices], { axis });
+/** Adds the rows of x at int32 indices into a tensor of zeros whose axis (the first by default) has `size` places. */
+export const scatterAdd = (x: Tensor, indices: Tensor, { size, axis = 0 }: { size: number; axis?: number }): Tensor => {
+  const rank = x.shape.length - indices.shape.length + 1;
+  return one('scatterAdd', [x, indices], { size, axis: axis < 0 ? axis : axis - rank });
+};
+/** For each row of the last axis, its elements at that row's int32 indices. */
+export const takeAlong = (x: Tensor, indices: Tensor): Tensor => one('takeAlong', [x, indices]);
+/** Adds each element of a row at its int32 index into a row of `size` zeros. */
+export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor => one('putAlong', [x, indices], { size });
+/** 1 at the index, 0 elsewhere, on a new last axis of `classes` places. */
+export const oneHot = (indices: Tensor, { classes, dtype = 'float32' }: { classes: number; dtype?: 'float32' | 'float64' }): Tensor =>
+  one('oneHot', [indices], { classes, dtype });
+
+// ---- constants and random numbers -----------------------------------------------------------------------------------
+
+/** A tensor of one value. */
+export const full = (shape: readonly number[], value: number, { dtype = 'float32' }: { dtype?: DType } = {}): Tensor =>
+  one('full', [], { shape, value, dtype });
+/** Zeros. */
+export const zeros = (shape: readonly number[], options: { dtype?: DType } = {}): Tensor => full(shape, 0, options);
+/** Ones. */
+export const ones = (shape: readonly number[], options: { dtype?: DType } = {}): Tensor => full(shape, 1, options);
+
+/**
+ * Where random numbers come from. They are a function of the seed, the stream (which of a program's uses this is), the
+ * example's number (`rows`, int32 [B]) and the tick (int32 []: the step or iteration), and of nothing else: the same
+ * whatever the batch size, the order or the number of threads.
+ */
+export interface RandomSource {
+  seed: number;
+  stream?: number;
+  rows?: Tensor;
+  tick?: Tensor;
+}
+
+function counters({ rows, tick }: RandomSource, count: number): [Tensor, Tensor] {
+  return [rows ?? tensor(Int32Array.from({ length: count }, (_, row) => row)), tick ?? tensor(0, { dtype: 'int32' })];
+}
+
+function random(op: string, shape: readonly number[], source: RandomSource, attributes: Attributes): Tensor {
+  const inputs = counters(source, shape[0] ?? 1);
+  const drawn = one(op, inputs, { ...attributes, shape: shape.slice(1), seed: source.seed, stream: source.stream ?? 0 });
+  return shape.length === 0 ? reshape(drawn, []) : drawn;
+}
+
+/**
+ * Uniform random numbers in [low, high) of shape [B, ...].
+ *
+ * @example
+ * ```ts
+ * import { uniform } from 'sparring';
+ *
+ * const a = uniform([4, 3], { seed: 7 });
+ * const b = uniform([2, 3], { seed: 7 });
+ * console.log(a.data().slice(0, 6).join() === b.data().join()); // true: a row depends on its number only
+ * ```
+ */
+export const uniform = (
+  shape: readonly number[],
+  { low = 0, high = 1, dtype = 'float32', ...source }: RandomSource & { low?: number; high?: number; dtype?: 'float32' | 'float64' },
+): Tensor => random('uniform', shape, source, { low, high, dtype });
+
+/** Normal random numbers of shape [B, ...]. */
+export const normal = (
+  shape: readonly number[],
+  { mean = 0, deviation = 1, dtype = 'float32', ...source }: RandomSource & { mean?: number; deviation?: number; dtype?: 'float32' | 'float64' },
+): Tensor => random('normal', shape, source, { mean, deviation, dtype });
+
+/** Each element of x [B, ...] set to 0 with probability `rate`, else divided by 1 - rate. */
+export const dropout = (x: Tensor, { rate, ...source }: RandomSource & { rate: number }): Tensor =>
+  one('dropout', [x, ...counters(source, x.shape[0] ?? 1)], {
+    rate,
+    seed: source.seed,
+    stream: source.stream ?? 0,
+    exampleRank: x.shape.length - 1,
+  });
