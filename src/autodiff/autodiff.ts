@@ -1,9 +1,9 @@
 /** Derivatives of functions of tensors, by reverse mode. */
 import { SparringError } from '../errors.js';
 import { native } from '../native.js';
-import { crossEntropyGrad, broadcastTo, mul, neg, ones, oneHot, permute, reshape, softmax } from '../tensor/ops.js';
+import { crossEntropyGrad, broadcastTo, mul, neg, ones, oneHot, permute, range, reshape, softmax } from '../tensor/ops.js';
 import { eachTensor, scope } from '../tensor/scope.js';
-import { Tensor, tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
 
 /** What a function is differentiated by: a tensor, or an array or record of tensors. */
 export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>>;
@@ -184,7 +184,7 @@ export function jacobian(f: (x: Tensor) => Tensor, x: Tensor): Tensor {
     const { value, pullback } = vjp(f, x);
     const n = value.size;
     const dtype = value.dtype as 'float32' | 'float64';
-    const unit = oneHot(tensor(Int32Array.from({ length: n }, (_, k) => k)), { classes: n, dtype });
+    const unit = oneHot(range(n), { classes: n, dtype });
     const rows = pullback(reshape(unit, [n, ...value.shape]));
     return reshape(rows, [...value.shape, ...x.shape]);
   });
@@ -208,7 +208,7 @@ export interface Classifier {
  * ```ts
  * import { nn, softmaxJacobian, tensor } from 'sparring';
  *
- * const model = nn.Linear(3, 4, { seed: 1 });
+ * const model = new nn.Linear(3, 4, { seed: 1 });
  * const { probabilities, jacobian } = softmaxJacobian(model, tensor([[1, 2, 3], [0, 1, 0]]));
  * console.log(probabilities.shape, jacobian.shape); // [2, 4] [2, 4, 3]
  * ```
@@ -219,7 +219,7 @@ export function softmaxJacobian(model: Classifier, x: Tensor): { probabilities: 
     const [batch, classes] = logits.shape as [number, number];
     const probabilities = softmax(logits);
     const all = broadcastTo(reshape(logits, [batch, 1, classes]), [batch, classes, classes]);
-    const each = tensor(Int32Array.from({ length: classes }, (_, k) => k));
+    const each = range(classes);
     const rows = mul(neg(crossEntropyGrad(all, each)), reshape(probabilities, [batch, classes, 1]));
     const pulled = pullback(permute(rows, [1, 0, 2]));
     const axes = pulled.shape.map((_, axis) => axis);

@@ -303,6 +303,9 @@ export const zeros = (shape: readonly number[], options: { dtype?: DType } = {})
 /** Ones. */
 export const ones = (shape: readonly number[], options: { dtype?: DType } = {}): Tensor => full(shape, 1, options);
 
+/** 0, 1, ... up to but not including `count`, int32. */
+export const range = (count: number): Tensor => tensor(Int32Array.from({ length: count }, (_, index) => index));
+
 /**
  * Where random numbers come from. They are a function of the seed, the stream (which of a program's uses this is), the
  * example's number (`rows`, int32 [B]) and the tick (int32 []: the step or iteration), and of nothing else: the same
@@ -316,7 +319,7 @@ export interface RandomSource {
 }
 
 function counters({ rows, tick }: RandomSource, count: number): [Tensor, Tensor] {
-  return [rows ?? tensor(Int32Array.from({ length: count }, (_, row) => row)), tick ?? tensor(0, { dtype: 'int32' })];
+  return [rows ?? range(count), tick ?? tensor(0, { dtype: 'int32' })];
 }
 
 function random(op: string, shape: readonly number[], source: RandomSource, attributes: Attributes): Tensor {

@@ -4,37 +4,48 @@ import { native, type NativeTensor } from '../native.js';
 import { scope } from './scope.js';
 import { Tensor, dtypeCode } from './tensor.js';
 
+/** What a planned function gives: tensors in an array or under names. */
+export type PlanOutputs = readonly Tensor[] | Readonly<Record<string, Tensor>>;
+
 /** A function of tensors that runs as a plan. */
-export interface Planned<A extends readonly Tensor[]> {
+export interface Planned<A extends readonly Tensor[], R extends PlanOutputs> {
   /** Runs it off the main thread. */
-  (...inputs: A): Promise<Tensor[]>;
+  (...inputs: A): Promise<R>;
   /** Runs it on this thread, for small work where a round trip to another thread would dominate. */
-  sync(...inputs: A): Tensor[];
+  sync(...inputs: A): R;
   /** Its ops in order and the bytes of its buffers, for these inputs. */
   inspect(...inputs: A): { ops: string[]; arenaBytes: number };
   /** Frees its plans. */
   dispose(): void;
 }
 
+/** A traced function: its number, the names of its outputs if they have names, and the run that is under way. */
+interface Plan {
+  plan: number;
+  names: string[] | undefined;
+  last: Promise<unknown>;
+}
+
 const plansKept = 8;
 
 let tracing = false;
 
-function trace(fn: (...inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[]): number {
+function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor[]): Plan {
   if (tracing) throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
   tracing = true;
-  let plan: number | undefined;
+  let made: Plan | undefined;
   try {
     scope(() => {
-      const stands = native.traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)])).map((made) => new Tensor(made));
+      const stands = native.traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)])).map((entry) => new Tensor(entry));
       const outputs = fn(...stands);
-      plan = native.traceEnd(outputs.map((output) => output.id));
+      const plan = native.traceEnd(Object.values(outputs).map((output) => output.id));
+      made = { plan, names: Array.isArray(outputs) ? undefined : Object.keys(outputs), last: Promise.resolve() };
     });
   } finally {
-    if (plan === undefined) native.traceEnd();
+    if (made === undefined) native.traceEnd();
     tracing = false;
   }
-  return plan!;
+  return made!;
 }
 
 /**
@@ -54,12 +65,11 @@ function trace(fn: (...inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[])
  * f.dispose();
  * ```
  */
-export function planned<A extends readonly Tensor[]>(fn: (...inputs: A) => Tensor[]): Planned<A> {
-  const plans = new Map<string, { plan: number; last: Promise<unknown> }>();
-  const find = (inputs: readonly Tensor[]): { plan: number; last: Promise<unknown> } => {
+export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: (...inputs: A) => R): Planned<A, R> {
+  const plans = new Map<string, Plan>();
+  const find = (inputs: readonly Tensor[]): Plan => {
     const key = inputs.map((input) => `${input.dtype}[${input.shape.join()}]`).join();
-    let entry = plans.get(key);
-    entry ??= { plan: trace(fn as unknown as (...inputs: Tensor[]) => Tensor[], inputs), last: Promise.resolve() };
+    const entry = plans.get(key) ?? trace(fn as unknown as (...inputs: Tensor[]) => PlanOutputs, inputs);
     // The least recently used goes first when there are too many.
     plans.delete(key);
     plans.set(key, entry);
@@ -70,21 +80,25 @@ export function planned<A extends readonly Tensor[]>(fn: (...inputs: A) => Tenso
     }
     return entry;
   };
-  const wrap = (made: NativeTensor[]): Tensor[] => made.map((entry) => new Tensor(entry));
+  const wrap = (made: NativeTensor[], { names }: Plan): R => {
+    const tensors = made.map((entry) => new Tensor(entry));
+    return (names === undefined ? tensors : Object.fromEntries(names.map((name, index) => [name, tensors[index]!]))) as R;
+  };
   const ids = (inputs: readonly Tensor[]): number[] => inputs.map((input) => input.id);
-  const run = (...inputs: A): Promise<Tensor[]> => {
+  const run = (...inputs: A): Promise<R> => {
     const entry = find(inputs);
     const given = ids(inputs);
     // A plan has one set of buffers: its runs follow one another.
-    const result = entry.last.then(
-      () => native.planRun(entry.plan, given),
-      () => native.planRun(entry.plan, given),
-    );
+    const start = (): Promise<NativeTensor[]> => native.planRun(entry.plan, given);
+    const result = entry.last.then(start, start);
     entry.last = result;
-    return result.then(wrap);
+    return result.then((made) => wrap(made, entry));
   };
   return Object.assign(run, {
-    sync: (...inputs: A) => wrap(native.planRunSync(find(inputs).plan, ids(inputs))),
+    sync: (...inputs: A) => {
+      const entry = find(inputs);
+      return wrap(native.planRunSync(entry.plan, ids(inputs)), entry);
+    },
     inspect: (...inputs: A) => native.planInfo(find(inputs).plan),
     dispose: () => {
       for (const { plan } of plans.values()) native.planRelease(plan);

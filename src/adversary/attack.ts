@@ -1,0 +1,184 @@
+/** What all attacks share: what they take and give, what they refuse, and how they run batch by batch. */
+import * as v from 'valibot';
+import type { Classifier } from '../autodiff/autodiff.js';
+import { SparringError } from '../errors.js';
+import { parseOptions } from '../options.js';
+import { add, argmax, cast, concat, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
+import { planned, type PlanOutputs } from '../tensor/plan.js';
+import { scope } from '../tensor/scope.js';
+import { Tensor, tensor } from '../tensor/tensor.js';
+import { asRows, norms, type Norm } from './norms.js';
+
+/** A network under attack: logits [B, K] of inputs [B, ...], and whether it is in training mode. */
+export interface Target extends Classifier {
+  readonly training?: boolean;
+}
+
+/** Labels: int32 [B], or plain numbers. */
+export type Labels = Tensor | readonly number[] | Int32Array | Uint8Array;
+
+/** What an attack gives. All tensors are the caller's, to dispose or to leave to a scope. */
+export interface AttackResult {
+  /** The attacked inputs, shaped as the inputs. */
+  adversarial: Tensor;
+  /** 1 where the attacked input is misclassified, else 0; int32 [B]. Inputs that were misclassified before count. */
+  success: Tensor;
+  /** How far each input was moved, in the attack's norm; float64 [B]. Never more than epsilon. */
+  norms: Tensor;
+  /** How often the network was evaluated for each input; int32 [B]. */
+  queries: Tensor;
+}
+
+const range = v.pipe(
+  v.tuple([v.number(), v.number()]),
+  v.check(([low, high]) => low < high, 'expected [low, high] with low < high'),
+);
+
+/** The options of every attack. */
+export const attackEntries = {
+  norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
+  clip: v.optional(range),
+  batchSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected at least 1')), 500),
+  signal: v.optional(v.instance(AbortSignal)),
+  onProgress: v.optional(v.custom<(done: number, total: number) => void>((value) => typeof value === 'function', 'expected a function')),
+};
+
+/** The length of a fixed-budget attack's perturbations. */
+export const epsilonEntry = v.pipe(v.number(), v.finite('expected a finite length'), v.minValue(0, 'expected a length of at least 0'));
+
+/** Options of every attack. */
+export interface AttackOptions {
+  /** The norm that perturbations are measured in; `l2` by default. */
+  norm?: 'l1' | 'l2' | 'linf';
+  /** The valid range of inputs, [low, high]: adversarial inputs are kept inside. Without it they are not clipped. */
+  clip?: [number, number];
+  /** How many examples are worked on at once, 500 by default. The results do not depend on it. */
+  batchSize?: number;
+  /** Stops the attack between batches: the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Told after each batch how many examples are done. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** Refuses what would make a robustness figure wrong in silence. */
+function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly [number, number] | undefined): void {
+  const refuse = (code: 'SHAPE_MISMATCH' | 'OUT_OF_RANGE' | 'NOT_FINITE' | 'TRAINING_MODE' | 'DTYPE_MISMATCH' | 'INVALID_ARGUMENT', what: string): never => {
+    throw new SparringError(code, `${name}: ${what}`);
+  };
+  if (model.training === true) refuse('TRAINING_MODE', 'expected a network in evaluation mode, received one in training mode; call model.eval() first');
+  if (x.dtype !== 'float32' && x.dtype !== 'float64') refuse('DTYPE_MISMATCH', `expected inputs of float32 or float64, received ${x.dtype}`);
+  if (x.shape.length < 2 || x.shape[0] === 0) refuse('SHAPE_MISMATCH', `expected a batch of at least one input, received shape [${x.shape.join(',')}]`);
+  if (y.dtype !== 'int32' || y.shape.length !== 1 || y.shape[0] !== x.shape[0]) {
+    refuse('SHAPE_MISMATCH', `expected int32 labels [${x.shape[0]}], received ${y.dtype} [${y.shape.join(',')}]`);
+  }
+  const [low, high] = clip ?? [-Number.MAX_VALUE, Number.MAX_VALUE];
+  const [least, most] = scope(() => [min(x).item(), max(x).item()]);
+  if (least! >= low && most! <= high) return;
+  const numbers = x.data();
+  const at = numbers.findIndex((value) => !(value >= low && value <= high));
+  const place = `input ${Math.floor(at / (x.size / x.shape[0]!))}`;
+  if (!Number.isFinite(numbers[at])) refuse('NOT_FINITE', `expected finite inputs, received ${numbers[at]} in ${place}`);
+  refuse('OUT_OF_RANGE', `expected inputs between ${low} and ${high} (the clip range), received ${numbers[at]} in ${place}`);
+}
+
+/** Refuses outputs that attacks would silently misread, judged by those of the first inputs. */
+function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor): void {
+  const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
+  if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
+    throw new SparringError('SHAPE_MISMATCH', `${name}: expected a network that gives logits [B, K] with K of at least 2, received [${logits.shape.join(',')}]`);
+  }
+  const classes = logits.shape[1]!;
+  const z = logits.data();
+  const bad = z.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw new SparringError('NOT_FINITE', `${name}: expected finite logits, received ${z[bad]} for input ${Math.floor(bad / classes)}`);
+  const sums = sum(logits, { axes: [-1] }).data();
+  if (z.every((value) => value >= 0) && sums.every((total) => Math.abs(total - 1) < 1e-3)) {
+    throw new SparringError('INVALID_ARGUMENT', `${name}: expected logits, received probabilities (no row has a negative entry and each sums to 1); leave the softmax off`);
+  }
+  const y = labels.data();
+  const wrong = y.findIndex((label) => label < 0 || label >= classes);
+  if (wrong >= 0) throw new SparringError('OUT_OF_RANGE', `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${wrong}`);
+}
+
+/** What an attack is built with. */
+export interface AttackContext {
+  model: Target;
+  norm: Norm;
+  /** Makes a tensor program of the attack run planned; freed when the attack ends. */
+  plan<A extends readonly Tensor[], R extends PlanOutputs>(program: (...inputs: A) => R): (...inputs: A) => Promise<R>;
+  signal: AbortSignal | undefined;
+}
+
+/** An attack on one batch, inputs [B, ...] and labels [B]. */
+export type BatchAttack<R extends AttackResult> = (x: Tensor, y: Tensor) => Promise<R>;
+
+/** Any attack of this library. */
+export type Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> = (
+  model: Target,
+  x: Tensor,
+  y: Labels,
+  options?: Options,
+) => Promise<R>;
+
+type Schema = v.StrictObjectSchema<typeof attackEntries & v.ObjectEntries, undefined>;
+
+/**
+ * Makes an attack of what it does to one batch: options are checked against the schema, the network and its inputs are
+ * guarded, batches follow one another, and what they gave is joined.
+ *
+ * @param name - What it is called in messages.
+ * @param schema - Its options: {@link attackEntries} and its own.
+ * @param build - Given the options, the attack on a batch.
+ */
+export function defineAttack<S extends Schema, Options extends AttackOptions, R extends AttackResult = AttackResult>(
+  name: string,
+  schema: S,
+  build: (options: v.InferOutput<S>, context: AttackContext) => BatchAttack<R>,
+): Attack<Options, R> {
+  return (model, x, labels, options) =>
+    scope(async () => {
+      const parsed = parseOptions(schema, options, name);
+      const { norm, clip, batchSize, signal, onProgress } = parsed as v.InferOutput<v.StrictObjectSchema<typeof attackEntries, undefined>>;
+      const y = labels instanceof Tensor ? labels : tensor(Int32Array.from(labels));
+      guard(name, model, x, y, clip);
+      scope(() => {
+        guardLogits(name, model, x, y);
+      });
+      const plans: { dispose(): void }[] = [];
+      const attack = build(parsed, {
+        model,
+        norm: norms[norm],
+        signal,
+        plan: (program) => {
+          const made = planned(program);
+          plans.push(made);
+          return made;
+        },
+      });
+      const parts: R[] = [];
+      const total = x.shape[0]!;
+      try {
+        for (let start = 0; start < total; start += batchSize) {
+          signal?.throwIfAborted();
+          const end = Math.min(total, start + batchSize);
+          parts.push(await scope(() => attack(slice(x, [start], [end]), slice(y, [start], [end]))));
+          onProgress?.(end, total);
+        }
+      } finally {
+        for (const made of plans) made.dispose();
+      }
+      const whole = (key: string): Tensor =>
+        parts.length === 1 ? (parts[0] as unknown as Record<string, Tensor>)[key]! : concat(parts.map((part) => (part as unknown as Record<string, Tensor>)[key]!));
+      return Object.fromEntries(Object.keys(parts[0]!).map((key) => [key, whole(key)])) as unknown as R;
+    });
+}
+
+/** The result for adversarial inputs that took `queries` evaluations each: what became of them is measured once more. */
+export function measured(model: Classifier, x: Tensor, y: Tensor, norm: Norm, adversarial: Tensor, queries: Tensor): AttackResult & Record<string, Tensor> {
+  return {
+    adversarial,
+    success: notEqual(argmax(model.forward(adversarial)), y),
+    norms: cast(norm.length(asRows(sub(adversarial, x), x.shape.slice(1))), 'float64'),
+    queries: add(queries, 1),
+  };
+}

@@ -1,0 +1,84 @@
+/** The paper's attacks of a given length: Adv_Alpha, Adv_Loss and Adv_Loss_Sign. */
+import * as v from 'valibot';
+import * as ops from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { attackEntries, defineAttack, epsilonEntry, measured, type Attack, type AttackOptions } from './attack.js';
+import { perturbed } from './norms.js';
+import { alphaDirection, lossDirection, lossSignDirection, type DirectionRule } from './perturbations.js';
+
+/** Options of an attack of a given length. */
+export interface BudgetedOptions extends AttackOptions {
+  /** The length of the perturbations, in the norm and the units of the inputs. */
+  epsilon: number;
+}
+
+const schema = v.strictObject({ ...attackEntries, epsilon: epsilonEntry });
+
+/** One step of length epsilon in the rule's direction; inputs that are misclassified already are left as they are. */
+function singleStep(name: string, rule: DirectionRule): Attack<BudgetedOptions> {
+  return defineAttack<typeof schema, BudgetedOptions>(name, schema, ({ epsilon, clip }, { model, norm, plan }) =>
+    plan((x: Tensor, y: Tensor) => {
+      const { logits, direction } = rule(model, x, y, norm);
+      const correct = ops.equal(ops.argmax(logits), y);
+      const moved = perturbed(x, ops.mul(direction, epsilon), { norm, epsilon, clip });
+      const adversarial = ops.where(ops.reshape(correct, [-1, ...x.shape.slice(1).map(() => 1)]), moved, x);
+      return measured(model, x, y, norm, adversarial, ops.ones([x.shape[0]!], { dtype: 'int32' }));
+    }),
+  );
+}
+
+/**
+ * Adv_Alpha (paper, sections 2 and 3.1.2): a step of length epsilon towards the class that is nearest in the linearised
+ * network, found by Algorithm 1 in one batched backward pass over the classes. The direction is exact however confident
+ * the network is. Misclassified inputs are left as they are.
+ *
+ * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
+ * @param x - Inputs [B, ...].
+ * @param y - Labels [B].
+ * @param options - `epsilon`, `norm` (l2), `clip`, `batchSize`, `signal`.
+ * @returns Adversarial inputs, successes, lengths and queries.
+ * @throws SparringError for options that are unknown or out of range, a network in training mode, outputs that are
+ * probabilities, inputs outside the clip range or not finite, labels outside the classes.
+ *
+ * @example
+ * ```ts
+ * import { attacks, models, uniform } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 }).eval();
+ * const x = uniform([4, 8], { seed: 2 });
+ * const { adversarial, success, norms } = await attacks.advAlpha(model, x, [0, 1, 2, 0], { epsilon: 0.5 });
+ * console.log(adversarial.shape, success.shape, Math.max(...norms.data()) <= 0.5); // [4, 8] [4] true
+ * ```
+ */
+export const advAlpha = singleStep('advAlpha', alphaDirection);
+
+/**
+ * Adv_Loss (paper, section 3.1.1): a step of length epsilon along which the linearised likelihood of the label falls
+ * fastest: the loss gradient for l2, its sign for linf, its largest coordinate for l1. Options and errors are those of
+ * {@link advAlpha}.
+ *
+ * @example
+ * ```ts
+ * import { attacks, models, uniform } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 }).eval();
+ * const { norms } = await attacks.advLoss(model, uniform([2, 8], { seed: 2 }), [0, 1], { epsilon: 0.1, norm: 'linf' });
+ * console.log(norms.data().every((length) => length <= 0.1)); // true
+ * ```
+ */
+export const advLoss = singleStep('advLoss', lossDirection);
+
+/**
+ * Adv_Loss_Sign (paper, section 4.1): the sign of the loss gradient, brought to length epsilon in the norm. With linf it
+ * is {@link advLoss}. Options and errors are those of {@link advAlpha}.
+ *
+ * @example
+ * ```ts
+ * import { attacks, models, uniform } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 }).eval();
+ * const { queries } = await attacks.advLossSign(model, uniform([2, 8], { seed: 2 }), [0, 1], { epsilon: 1 });
+ * console.log(queries.toArray()); // [2, 2]
+ * ```
+ */
+export const advLossSign = singleStep('advLossSign', lossSignDirection);

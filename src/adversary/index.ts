@@ -1,0 +1,2 @@
+export { advAlpha, advLoss, advLossSign } from './budgeted.js';
+export { minimal } from './minimal.js';

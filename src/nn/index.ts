@@ -1,0 +1,5 @@
+export * from './initializers.js';
+export * from './layers.js';
+export * from './losses.js';
+export * from './module.js';
+export * from './optimizers.js';

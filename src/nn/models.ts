@@ -1,0 +1,130 @@
+/** The networks of the paper's experiments. */
+import * as v from 'valibot';
+import { SparringError } from '../errors.js';
+import { parseOptions } from '../options.js';
+import { reshape } from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
+import type { Module } from './module.js';
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const shared = {
+  classes: v.optional(count, 10),
+  activation: v.optional(v.picklist(['relu', 'tanh']), 'relu'),
+  dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(0.999)), 0),
+  initializer: v.optional(
+    v.union([
+      v.picklist(['default', 'xavierUniform', 'xavierNormal', 'heUniform', 'heNormal']),
+      v.strictObject({ uniform: v.pipe(v.number(), v.minValue(0)) }),
+      v.strictObject({ normal: v.pipe(v.number(), v.minValue(0)) }),
+    ]),
+    'default',
+  ),
+  seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+};
+
+const activations = { relu: () => new ReLU(), tanh: () => new Tanh() };
+const dropouts = (rate: number): Module[] => (rate > 0 ? [new Dropout({ rate })] : []);
+
+const mlpOptions = v.strictObject({
+  inputs: v.optional(count, 784),
+  hidden: v.optional(v.array(count), [1000, 1000]),
+  ...shared,
+});
+
+/** What {@link mlp} is made of. */
+export type MlpOptions = v.InferInput<typeof mlpOptions>;
+
+/** A network of dense layers; images are read as one row of numbers. */
+class Mlp extends Sequential {
+  constructor(
+    private readonly inputs: number,
+    ...layers: Module[]
+  ) {
+    super(...layers);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const size = x.size / (x.shape[0] ?? 1);
+    if (x.shape.length < 2 || (x.shape[0] !== 0 && size !== this.inputs)) {
+      throw new SparringError('SHAPE_MISMATCH', `mlp: expected inputs [B, ...] of ${this.inputs} numbers each, received shape [${x.shape.join(',')}]`);
+    }
+    return super.forward(x.shape.length === 2 ? x : reshape(x, [x.shape[0]!, this.inputs]));
+  }
+}
+
+/**
+ * A network of dense layers, by default the paper's 784-1000-1000-10 with ReLU. Inputs [B, ...] of `inputs` numbers
+ * each. Dropout, where asked for, follows every hidden layer. Parameters are named `0.weight`, `0.bias`, `2.weight`, ...
+ * as those of the same PyTorch Sequential.
+ *
+ * @example
+ * ```ts
+ * import { models, zeros } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 784, hidden: [100], classes: 10, seed: 1 });
+ * console.log(model.forward(zeros([2, 1, 28, 28])).shape); // [2, 10]
+ * ```
+ */
+export function mlp(options: MlpOptions = {}): Sequential {
+  const { inputs, hidden, classes, activation, dropout, initializer, seed } = parseOptions(mlpOptions, options, 'mlp');
+  const widths = [inputs, ...hidden];
+  const layers = hidden.flatMap((width, index) => [
+    new Linear(widths[index]!, width, { initializer, seed, stream: index }),
+    activations[activation](),
+    ...dropouts(dropout),
+  ]);
+  const last = new Linear(widths.at(-1)!, classes, { initializer, seed, stream: hidden.length });
+  return new Mlp(inputs, ...layers, last);
+}
+
+const lenetOptions = v.strictObject({
+  channels: v.optional(count, 1),
+  height: v.optional(count, 28),
+  width: v.optional(count, 28),
+  filters: v.optional(v.tuple([count, count]), [20, 50]),
+  dense: v.optional(count, 500),
+  ...shared,
+});
+
+/** What {@link lenet} is made of. */
+export type LenetOptions = v.InferInput<typeof lenetOptions>;
+
+/**
+ * LeNet: convolution of 20 filters 5x5, pooling, 50 filters 5x5, pooling, dense 500, dense 10; dropout, where asked for,
+ * after the dense hidden layer. Inputs [B, channels, height, width]. Parameters are named `0.weight`, `3.weight`,
+ * `7.weight`, `9.weight` (with dropout `10.weight`) as those of the same PyTorch Sequential.
+ *
+ * @example
+ * ```ts
+ * import { models, zeros } from 'sparring';
+ *
+ * const model = models.lenet({ activation: 'tanh', dense: 100, seed: 1 });
+ * console.log(model.forward(zeros([2, 1, 28, 28])).shape); // [2, 10]
+ * ```
+ */
+export function lenet(options: LenetOptions = {}): Sequential {
+  const { channels, height, width, filters, dense, classes, activation, dropout, initializer, seed } = parseOptions(
+    lenetOptions,
+    options,
+    'lenet',
+  );
+  const pooled = (length: number): number => Math.floor((Math.floor((length - 4) / 2) - 4) / 2);
+  if (pooled(height) < 1 || pooled(width) < 1) {
+    throw new SparringError('INVALID_ARGUMENT', `lenet: expected images of at least 16x16, received ${height}x${width}`);
+  }
+  const initial = (stream: number): { initializer: typeof initializer; seed: number; stream: number } => ({ initializer, seed, stream });
+  return new Sequential(
+    new Conv2d(channels, filters[0], { kernel: 5, ...initial(0) }),
+    activations[activation](),
+    new MaxPool2d({ kernel: 2 }),
+    new Conv2d(filters[0], filters[1], { kernel: 5, ...initial(1) }),
+    activations[activation](),
+    new MaxPool2d({ kernel: 2 }),
+    new Flatten(),
+    new Linear(filters[1] * pooled(height) * pooled(width), dense, initial(2)),
+    activations[activation](),
+    ...dropouts(dropout),
+    new Linear(dense, classes, initial(3)),
+  );
+}

@@ -1,0 +1,117 @@
+import { SparringError } from '../errors.js';
+import { native } from '../native.js';
+import { nearest } from '../options.js';
+import { Tensor, tensor } from '../tensor/tensor.js';
+
+/**
+ * A part of a network: a function of a tensor with parameters. Its parameters are its fields that are tensors, its
+ * children the fields that are modules; they are named as PyTorch names them, so that weights move both ways.
+ *
+ * @example
+ * ```ts
+ * import { add, nn } from 'sparring';
+ *
+ * class Residual extends nn.Module {
+ *   inner = new nn.Linear(4, 4, { seed: 1 });
+ *   forward(x) {
+ *     return add(x, this.inner.forward(x));
+ *   }
+ * }
+ * console.log(Object.keys(new Residual().stateDict())); // ['inner.weight', 'inner.bias']
+ * ```
+ */
+export abstract class Module {
+  /** Whether dropout is at work. A new module trains, as PyTorch's do; attacks refuse it until {@link Module.eval}. */
+  training = true;
+
+  /** The module's function. */
+  abstract forward(x: Tensor): Tensor;
+
+  /** The modules that this one is made of, by name. */
+  children(): [string, Module][] {
+    return Object.entries(this).filter((entry): entry is [string, Module] => entry[1] instanceof Module);
+  }
+
+  /** All parameters, the children's among them, by name. */
+  namedParameters(): [string, Tensor][] {
+    const own = Object.entries(this).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor);
+    const inherited = this.children().flatMap(([name, child]) =>
+      child.namedParameters().map(([inner, value]): [string, Tensor] => [`${name}.${inner}`, value]),
+    );
+    return [...own, ...inherited];
+  }
+
+  /** All parameters. */
+  parameters(): Tensor[] {
+    return this.namedParameters().map(([, value]) => value);
+  }
+
+  /** The parameters by name: the live tensors, not copies. */
+  stateDict(): Record<string, Tensor> {
+    return Object.fromEntries(this.namedParameters());
+  }
+
+  /**
+   * Takes over the numbers of a state dict, in place; float64 is rounded to the parameter's dtype.
+   *
+   * @throws SparringError `INVALID_ARGUMENT` for missing or unknown names, `SHAPE_MISMATCH` for another shape; nothing
+   * is changed then.
+   */
+  loadStateDict(state: Readonly<Record<string, Tensor>>): void {
+    const own = this.namedParameters();
+    const names = own.map(([name]) => name);
+    const unknown = Object.keys(state).find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      const meant = nearest(unknown, names);
+      throw new SparringError(
+        'INVALID_ARGUMENT',
+        `loadStateDict: unknown parameter '${unknown}'${meant === undefined ? '' : ` (did you mean '${meant}'?)`}; expected ${names.join(', ')}`,
+      );
+    }
+    for (const [name, parameter] of own) {
+      const given = state[name];
+      if (given === undefined) throw new SparringError('INVALID_ARGUMENT', `loadStateDict: expected a tensor for '${name}', received none`);
+      if (given.shape.join() !== parameter.shape.join()) {
+        throw new SparringError('SHAPE_MISMATCH', `loadStateDict: ${name} expects shape [${parameter.shape.join(',')}], received [${given.shape.join(',')}]`);
+      }
+    }
+    for (const [name, parameter] of own) {
+      const numbers = state[name]!.data();
+      native.write(parameter.id, parameter.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers));
+    }
+  }
+
+  /** Turns training behaviour on (or off), here and in all children. */
+  train(on = true): this {
+    this.training = on;
+    for (const [, child] of this.children()) child.train(on);
+    return this;
+  }
+
+  /** Turns training behaviour off. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Makes all parameters float64, for checks, or float32 again. */
+  to(dtype: 'float32' | 'float64'): this {
+    for (const field of Object.keys(this)) {
+      const fields = this as unknown as Record<string, unknown>;
+      const value = fields[field];
+      if (!(value instanceof Tensor) || value.dtype === dtype) continue;
+      fields[field] = tensor(value.data() as Float32Array, { shape: value.shape, dtype });
+      value.dispose();
+    }
+    for (const [, child] of this.children()) child.to(dtype);
+    return this;
+  }
+
+  /** Frees the parameters. */
+  dispose(): void {
+    for (const parameter of this.parameters()) parameter.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

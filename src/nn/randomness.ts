@@ -1,0 +1,32 @@
+/** Where a module that acts at random takes its numbers from while it trains. */
+import type { RandomSource } from '../tensor/ops.js';
+
+interface Randomness extends Required<Pick<RandomSource, 'seed' | 'rows' | 'tick'>> {
+  stream: number;
+}
+
+let current: Randomness | undefined;
+
+/**
+ * Runs fn with every random module inside drawing from this source, each use in a stream of its own: the numbers are a
+ * function of the seed, the example and the tick, whatever the batch.
+ */
+export function withRandomness<T>(source: Omit<Randomness, 'stream'> & { stream?: number }, fn: () => T): T {
+  const before = current;
+  current = { ...source, stream: source.stream ?? firstStream };
+  try {
+    return fn();
+  } finally {
+    current = before;
+  }
+}
+
+/** Streams below this one are the initializers'. */
+const firstStream = 1 << 20;
+let calls = 0;
+
+/** The source for the next use. Outside of {@link withRandomness} each call draws anew from seed 0. */
+export function nextRandomness(): RandomSource {
+  if (current === undefined) return { seed: 0, stream: firstStream - 1 - (calls++ % (firstStream / 2)) };
+  return { ...current, stream: current.stream++ };
+}

@@ -1,0 +1,46 @@
+import type { Classifier } from '../autodiff/autodiff.js';
+import { batches, type Dataset } from '../data/dataset.js';
+import { argmax, cast, equal, sum } from '../tensor/ops.js';
+import { planned } from '../tensor/plan.js';
+import { scope } from '../tensor/scope.js';
+import { tensor } from '../tensor/tensor.js';
+import { Examples } from './examples.js';
+
+/**
+ * How many examples of a data set a network classifies rightly.
+ *
+ * @param model - A network from inputs [B, ...] to logits [B, K], in evaluation mode.
+ * @param options - `batchSize` (500), which does not change the result, and a `signal` to stop.
+ *
+ * @example
+ * ```ts
+ * import { accuracy, datasets, models } from 'sparring';
+ *
+ * const { test } = await datasets.sample();
+ * const model = models.mlp({ hidden: [8], seed: 1 }).eval();
+ * const { correct, total } = await accuracy(model, test);
+ * console.log(correct <= total); // true
+ * ```
+ */
+export async function accuracy(
+  model: Classifier,
+  data: Dataset,
+  { batchSize = 500, signal }: { batchSize?: number; signal?: AbortSignal } = {},
+): Promise<{ correct: number; total: number }> {
+  const examples = new Examples(data);
+  const count = planned((rows) => {
+    const { x, y } = examples.batch(rows);
+    return [sum(cast(equal(argmax(model.forward(x)), y), 'float64'))];
+  });
+  let correct = 0;
+  try {
+    for (const rows of batches(data, { size: Math.min(batchSize, data.rows.length) })) {
+      signal?.throwIfAborted();
+      correct += await scope(async () => (await count(tensor(rows)))[0]!.item());
+    }
+  } finally {
+    count.dispose();
+    examples.dispose();
+  }
+  return { correct, total: data.rows.length };
+}

@@ -1,0 +1,2 @@
+export { lwa } from './lwa.js';
+export { normal } from './normal.js';

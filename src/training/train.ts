@@ -1,0 +1,207 @@
+/** The training loop that all methods share. */
+import * as v from 'valibot';
+import { gradients } from '../autodiff/autodiff.js';
+import { batches, type Dataset } from '../data/dataset.js';
+import { SparringError } from '../errors.js';
+import type { Module } from '../nn/module.js';
+import { Adam, SGD, type AdamOptions, type Optimizer, type SgdOptions } from '../nn/optimizers.js';
+import { withRandomness } from '../nn/randomness.js';
+import * as schedules from '../nn/schedules.js';
+import type { Schedule } from '../nn/schedules.js';
+import { oneOf, parseOptions } from '../options.js';
+import { add } from '../tensor/ops.js';
+import { planned } from '../tensor/plan.js';
+import { scope } from '../tensor/scope.js';
+import { tensor, type Tensor } from '../tensor/tensor.js';
+import { accuracy } from './accuracy.js';
+import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { Examples } from './examples.js';
+import type { Method } from './method.js';
+import * as methods from './methods.js';
+
+const optimizers = {
+  sgd: (parameters: Tensor[], options: SgdOptions) => new SGD(parameters, options),
+  adam: (parameters: Tensor[], options: AdamOptions) => new Adam(parameters, options),
+};
+
+/** The optimizer of a training, by name, with its settings. */
+export type OptimizerChoice = ({ name: 'sgd' } & SgdOptions) | ({ name: 'adam' } & AdamOptions);
+
+/** Options of {@link train}. */
+export interface TrainOptions {
+  /** How the network learns: a method, or the name of one with its default settings; `normal` by default. */
+  method?: Method | keyof typeof methods;
+  /** Passes over the data, 1 by default. */
+  epochs?: number;
+  /** Examples a step, 128 by default. */
+  batchSize?: number;
+  /** SGD at rate .1 with momentum .9 by default. */
+  optimizer?: OptimizerChoice;
+  /** What the rate is multiplied by at each step; half a cosine by default. */
+  schedule?: Schedule;
+  /** Of the order of the examples and of dropout; 0 by default. */
+  seed?: number;
+  /** Examples to measure the accuracy on after each epoch. */
+  validation?: Dataset;
+  /** A file that keeps the state after each epoch; a training that finds it there goes on from it. */
+  checkpoint?: string;
+  /** Stops the training between two steps; the iteration throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** One update has been made. */
+export interface StepEvent {
+  type: 'step';
+  /** Updates made, and to be made in all. */
+  step: number;
+  steps: number;
+  epoch: number;
+  /** The batch's mean loss. */
+  loss: number;
+  /** The learning rate. */
+  rate: number;
+}
+
+/** One pass over the data is done. */
+export interface EpochEvent {
+  type: 'epoch';
+  epoch: number;
+  epochs: number;
+  /** The mean loss of the epoch's examples. */
+  loss: number;
+  /** The fraction of the validation examples classified rightly, where there are some. */
+  validation: number | undefined;
+  seconds: number;
+}
+
+/** The training has ended. */
+export interface SummaryEvent {
+  type: 'summary';
+  method: string;
+  epochs: number;
+  steps: number;
+  /** The last epoch's. */
+  loss: number;
+  validation: number | undefined;
+  /** Of this run: a resumed training's earlier epochs do not count. */
+  seconds: number;
+}
+
+/** What a training tells of itself. */
+export type TrainEvent = StepEvent | EpochEvent | SummaryEvent;
+
+const wholeFrom = (least: number): v.GenericSchema<number> => v.pipe(v.number(), v.integer(), v.minValue(least, `expected at least ${least}`));
+
+const schema = v.strictObject({
+  method: v.optional(v.union([v.string(), v.custom<Method>((value) => typeof value === 'object' && value !== null && 'prepare' in value, 'expected a method or its name')]), 'normal'),
+  epochs: v.optional(wholeFrom(1), 1),
+  batchSize: v.optional(wholeFrom(1), 128),
+  optimizer: v.optional(v.looseObject({ name: v.picklist(['sgd', 'adam']) }), { name: 'sgd', rate: 0.1, momentum: 0.9 }),
+  schedule: v.optional(v.custom<Schedule>((value) => typeof value === 'function', 'expected a function of step and total')),
+  seed: v.optional(wholeFrom(0), 0),
+  validation: v.optional(v.custom<Dataset>((value) => typeof value === 'object' && value !== null && 'rows' in value, 'expected a data set')),
+  checkpoint: v.optional(v.string()),
+  signal: v.optional(v.instance(AbortSignal)),
+});
+
+function methodOf(method: Method | string): Method {
+  if (typeof method !== 'string') return method;
+  const make = (methods as Record<string, (() => Method) | undefined>)[method];
+  if (make === undefined) throw new SparringError('INVALID_ARGUMENT', `train: method: ${oneOf(method, Object.keys(methods))}`);
+  return make();
+}
+
+/**
+ * Trains a network, and tells of every step and epoch as it goes. Each step runs as a plan, off the main thread. The
+ * network is in evaluation mode when the training ends, also early. The same seed gives bit-identical weights on the
+ * same machine.
+ *
+ * @param model - A network from inputs [B, ...] to logits [B, K].
+ * @param data - The examples.
+ * @param options - See {@link TrainOptions}.
+ * @returns An iterable of events; the last one is the summary. Breaking out of the loop stops the training.
+ * @throws SparringError for unknown or impossible options, inputs that do not fit, a loss that is no longer finite, a
+ * checkpoint of another training.
+ *
+ * @example
+ * ```ts
+ * import { datasets, methods, models, train } from 'sparring';
+ *
+ * const { train: examples, test } = await datasets.sample();
+ * const model = models.mlp({ hidden: [32], seed: 1 });
+ * const method = methods.lwa({ epsilon: 0.5 });
+ * for await (const event of train(model, examples, { method, epochs: 2, validation: test })) {
+ *   if (event.type === 'epoch') console.log(`epoch ${event.epoch}: loss ${event.loss.toFixed(2)}`);
+ * }
+ * ```
+ */
+export async function* train(model: Module, data: Dataset, options: TrainOptions = {}): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
+  const { epochs, batchSize, seed, signal, validation, checkpoint, ...rest } = parseOptions(schema, options, 'train');
+  const method = methodOf(rest.method);
+  const schedule = rest.schedule ?? schedules.cosine();
+  const { name, ...settings } = rest.optimizer;
+  const parameters = model.parameters();
+  if (parameters.length === 0) throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
+  const optimizer: Optimizer = optimizers[name](parameters, settings);
+  const identity = JSON.stringify({ method: method.name, ...method.settings, optimizer: rest.optimizer, epochs, batchSize, seed, data: data.name, examples: data.rows.length });
+
+  const examples = new Examples(data);
+  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor) =>
+    withRandomness({ seed, rows, tick }, () => {
+      const loss = method.prepare({ model, ...examples.batch(rows) });
+      const { value, grads } = gradients(loss, parameters);
+      optimizer.apply(grads, rate, add(tick, 1));
+      return [value];
+    }),
+  );
+  const size = Math.min(batchSize, data.rows.length);
+  const perEpoch = Math.ceil(data.rows.length / size);
+  const steps = epochs * perEpoch;
+  const started = performance.now();
+  let last: EpochEvent | undefined;
+
+  try {
+    const first = checkpoint === undefined ? 0 : await readCheckpoint(checkpoint, model, optimizer, identity);
+    for (let epoch = first; epoch < epochs; epoch++) {
+      const epochStarted = performance.now();
+      model.train();
+      let total = 0;
+      for (const rows of batches(data, { size, seed, epoch })) {
+        signal?.throwIfAborted();
+        const rate = optimizer.rate * schedule(optimizer.steps, steps);
+        const loss = await scope(async () => {
+          const inputs = [tensor(rows), tensor(rate, { dtype: 'float64' }), tensor(optimizer.steps, { dtype: 'int32' })] as const;
+          return (await update(...inputs))[0]!.item();
+        });
+        optimizer.steps++;
+        if (!Number.isFinite(loss)) {
+          throw new SparringError('NOT_FINITE', `train: expected a finite loss, received ${loss} at step ${optimizer.steps}; a lower rate than ${rate.toPrecision(3)} may help`);
+        }
+        total += loss * rows.length;
+        yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
+      }
+      model.eval();
+      const measured = validation && (await accuracy(model, validation, { ...(signal && { signal }) }));
+      const seconds = (performance.now() - epochStarted) / 1000;
+      last = { type: 'epoch', epoch: epoch + 1, epochs, loss: total / data.rows.length, validation: measured && measured.correct / measured.total, seconds };
+      if (checkpoint !== undefined) await writeCheckpoint(checkpoint, model, optimizer, { settings: identity, epoch: epoch + 1, steps: optimizer.steps });
+      yield last;
+    }
+  } finally {
+    model.eval();
+    update.dispose();
+    examples.dispose();
+    optimizer.dispose();
+  }
+  const summary: SummaryEvent = {
+    type: 'summary',
+    method: method.name,
+    epochs,
+    steps,
+    loss: last?.loss ?? NaN,
+    validation: last?.validation,
+    seconds: (performance.now() - started) / 1000,
+  };
+  yield summary;
+  return summary;
+}
