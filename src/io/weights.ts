@@ -51,7 +51,9 @@ export async function saveSafetensors(
 }
 
 /** The tensors of a safetensors file by name, and its free text. */
-export async function readSafetensors(path: string): Promise<{ tensors: Record<string, Tensor>; metadata: Record<string, string> }> {
+export async function readSafetensors(
+  path: string,
+): Promise<{ tensors: Record<string, Tensor>; metadata: Record<string, string> }> {
   const { tensors, metadata } = decodeSafetensors(await readBytes(path), path);
   const named = [...tensors].map(([name, { shape, data }]) => {
     const numbers = data instanceof BigInt64Array ? narrowed(data, name, path) : data;
@@ -91,7 +93,11 @@ export async function loadNpz(path: string): Promise<Record<string, Tensor>> {
   const arrays = decodeNpz(await readBytes(path), path);
   const named = [...arrays].map(([name, { shape, data }]) => {
     if (data instanceof BigInt64Array) return [name, tensor(narrowed(data, name, path), { shape })] as const;
-    const known = data instanceof Float32Array || data instanceof Float64Array || data instanceof Int32Array || data instanceof Uint8Array;
+    const known =
+      data instanceof Float32Array ||
+      data instanceof Float64Array ||
+      data instanceof Int32Array ||
+      data instanceof Uint8Array;
     return [name, tensor(known ? data : Int32Array.from(data), { shape })] as const;
   });
   return Object.fromEntries(named);

@@ -3,8 +3,12 @@ import { batches, type Dataset } from '../data/dataset.js';
 import { argmax, cast, equal, sum } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
-import { tensor } from '../tensor/tensor.js';
+import { tensor, type Tensor } from '../tensor/tensor.js';
 import { Examples } from './examples.js';
+
+/** How many inputs [B, ...] a network gives their labels [B], as a tensor of one number. */
+export const countCorrect = (model: Classifier, x: Tensor, y: Tensor): Tensor =>
+  sum(cast(equal(argmax(model.forward(x)), y), 'float64'));
 
 /**
  * How many examples of a data set a network classifies rightly.
@@ -30,7 +34,7 @@ export async function accuracy(
   const examples = new Examples(data);
   const count = planned((rows) => {
     const { x, y } = examples.batch(rows);
-    return [sum(cast(equal(argmax(model.forward(x)), y), 'float64'))];
+    return [countCorrect(model, x, y)];
   });
   let correct = 0;
   try {

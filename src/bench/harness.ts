@@ -1,0 +1,73 @@
+/** Times workloads with the `benchmark` library and gives medians, in the form that the peers' programs print. */
+import Benchmark from 'benchmark';
+
+/** Something to time. */
+export interface Workload {
+  /** The same name as in other systems' programs for this work, so that figures stand side by side. */
+  name: string;
+  /** Examples, where it makes sense to divide by them. */
+  items?: number;
+  /** Floating-point operations of the matrix products and convolutions that the work needs. */
+  flops?: number;
+  /** Makes what is needed; gives one repetition, which may be asynchronous, and what to free afterwards. */
+  prepare: () => Promise<Prepared> | Prepared;
+}
+
+/** A workload that is ready to run. */
+export interface Prepared {
+  run: () => unknown;
+  dispose?: () => void;
+}
+
+/** What a workload took. */
+export interface Timing {
+  median_s: number;
+  min_s: number;
+  reps: number;
+  items?: number;
+  per_item?: number;
+  gflops?: number;
+}
+
+function median(sorted: readonly number[]): number {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function measure(name: string, run: () => unknown, seconds: number): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const benchmark = new Benchmark(name, {
+      defer: true,
+      maxTime: seconds,
+      minSamples: 3,
+      fn: (deferred: { resolve(): void }) => {
+        Promise.resolve(run()).then(() => deferred.resolve(), reject);
+      },
+    });
+    benchmark.on('complete', () => {
+      resolve([...benchmark.stats.sample].sort((a, b) => a - b));
+    });
+    benchmark.on('error', () => reject(benchmark.error as Error));
+    benchmark.run({ async: true });
+  });
+}
+
+/** Warms a workload up and times it for about `seconds`. */
+export async function time({ name, items, flops, prepare }: Workload, { seconds }: { seconds: number }): Promise<Timing> {
+  const { run, dispose } = await prepare();
+  try {
+    const started = performance.now();
+    for (let warm = 0; warm < 3 && performance.now() - started < 1000; warm++) await run();
+    const samples = await measure(name, run, seconds);
+    const typical = median(samples);
+    return {
+      median_s: typical,
+      min_s: samples[0]!,
+      reps: samples.length,
+      ...(items && { items, per_item: typical / items }),
+      ...(flops && { gflops: flops / typical / 1e9 }),
+    };
+  } finally {
+    dispose?.();
+  }
+}

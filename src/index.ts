@@ -1,0 +1,59 @@
+/** The public face of sparring: exports only. */
+export * from './errors.js';
+export { environment, version } from './environment.js';
+
+export { Tensor, tensor, type DType, type NestedNumbers, type TensorOptions } from './tensor/tensor.js';
+export { memory, scope, type Memory } from './tensor/scope.js';
+export { planned, type Planned, type PlanOutputs } from './tensor/plan.js';
+export {
+  abs, add, affine, argmax, argmin, averagePool2d, broadcastTo, cast, clamp, concat, conv2d, cos, crossEntropy, crossEntropyGrad,
+  div, dropout, equal, exp, flatten, floor, full, gather, greater, greaterEqual, inside, less, lessEqual, linear, log, logSoftmax,
+  matmul, max, maximum, maxPool2d, mean, min, minimum, mul, neg, norm, normal, notEqual, oneHot, ones, pad, permute, pow, putAlong,
+  range, relu, reshape, round, scatterAdd, sigmoid, sign, sin, slice, softmax, sqrt, square, stack, sub, sum, takeAlong, tanh,
+  transpose, uniform, where, zeros,
+  type Conv2dOptions, type MatmulOptions, type NormName, type Operand, type Pair, type PoolOptions, type RandomSource, type Reduction,
+} from './tensor/ops.js';
+
+export {
+  grad, gradients, jacobian, softmaxJacobian, valueAndGrad, vjp,
+  type Classifier, type Differentiable, type Vjp,
+} from './autodiff/autodiff.js';
+
+export * as nn from './nn/index.js';
+export * as models from './nn/models.js';
+export * as schedules from './nn/schedules.js';
+
+export * as attacks from './adversary/index.js';
+export {
+  attackEntries, defineAttack, epsilonEntry, measured,
+  type Attack, type AttackContext, type AttackOptions, type AttackResult, type BatchAttack, type Labels, type Target,
+} from './adversary/attack.js';
+export type { BudgetedOptions } from './adversary/budgeted.js';
+export type { Linearize } from './adversary/linearization.js';
+export type { MinimalOptions, MinimalResult } from './adversary/minimal.js';
+export { norms, perturbed, type Norm } from './adversary/norms.js';
+
+export * as methods from './training/methods.js';
+export { accuracy } from './training/accuracy.js';
+export type { LwaOptions } from './training/lwa.js';
+export type { Batch, Method } from './training/method.js';
+export {
+  train,
+  type EpochEvent, type OptimizerChoice, type StepEvent, type SummaryEvent, type TrainEvent, type TrainOptions,
+} from './training/train.js';
+
+export { evaluate, transferred, type AttackName, type EvaluateOptions, type Evaluation, type RobustFigure } from './evaluation/evaluate.js';
+export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/curve.js';
+
+export { experimentNames, profileNames, reproduce, type ReproduceEvent, type ReproduceOptions } from './experiments/reproduce.js';
+
+export * from './data/dataset.js';
+export { datasets } from './data/datasets.js';
+export { loadNpz, loadSafetensors, saveSafetensors } from './io/weights.js';
+export { decodeNpy, decodeNpz, encodeNpy, encodeNpz } from './io/npz.js';
+export { decodeSafetensors, encodeSafetensors } from './io/safetensors.js';
+export { studentT, wilson } from './report/intervals.js';
+export { paperTable1, paperTable2 } from './report/paper.js';
+export { readResults, writeResults, type Figure, type ResultFile, type ResultRow } from './report/results.js';
+export { markdownTable, textTable } from './report/table.js';
+export { writeReport } from './report/report.js';
