@@ -48,12 +48,22 @@ export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/
 export { experimentNames, profileNames, reproduce, type ReproduceEvent, type ReproduceOptions } from './experiments/reproduce.js';
 
 export * from './data/dataset.js';
-export { datasets } from './data/datasets.js';
+export { decodeCifar, decodeCifarNames } from './data/cifar.js';
+export { datasets, type DatasetOptions, type TrainTest } from './data/datasets.js';
+export { decodeIdx, readIdx, type IdxArray, type IdxOptions } from './data/idx.js';
+export { locate } from './data/locate.js';
+export { ensureWritable, writeFileAtomic } from './io/atomic.js';
 export { loadNpz, loadSafetensors, saveSafetensors } from './io/weights.js';
 export { decodeNpy, decodeNpz, encodeNpy, encodeNpz } from './io/npz.js';
 export { decodeSafetensors, encodeSafetensors } from './io/safetensors.js';
+export { summarize } from './report/headline.js';
+export { renderReport, type ReportContent } from './report/html.js';
+export { specimenImages, type Specimen } from './report/images.js';
 export { studentT, wilson } from './report/intervals.js';
 export { paperTable1, paperTable2 } from './report/paper.js';
-export { readResults, writeResults, type Figure, type ResultFile, type ResultRow } from './report/results.js';
-export { markdownTable, textTable } from './report/table.js';
+export { toPng, type Picture } from './report/picture.js';
+export { accuracyAgainstLength, learningCurves, tableBars } from './report/plots.js';
 export { writeReport } from './report/report.js';
+export { readResults, writeResults, type Figure, type PaperResults, type ResultFile, type ResultRow } from './report/results.js';
+export { specimenSheet } from './report/specimenSheet.js';
+export { markdownTable, textTable } from './report/table.js';

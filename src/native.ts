@@ -19,7 +19,6 @@ export interface Native {
   create(shape: readonly number[], dtype: number, data: NumberArray): NativeTensor;
   read(id: number, into: NumberArray): void;
   write(id: number, data: NumberArray): void;
-  alias(id: number): NativeTensor;
   detach(id: number): NativeTensor;
   release(id: number): void;
   call(op: string, inputs: number[], attributes?: Attributes): NativeTensor[];
@@ -48,7 +47,7 @@ function load(): Native {
     throw new SparringError(
       'NATIVE_UNAVAILABLE',
       `sparring: the native engine could not be loaded (${reason}). Possible solutions:\n` +
-        '  build it: npm run build:native\n' +
+        '  build it: npm run build\n' +
         '  install what it needs first: sudo apt-get install libopenblas-dev cmake g++ (Debian, Ubuntu), ' +
         'sudo dnf install openblas-devel cmake gcc-c++ (Fedora), brew install openblas cmake (macOS)',
       { cause },

@@ -202,13 +202,7 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   });
 }
 
-/** alias(id): another handle to the same value; detach(id): one that the tape has forgotten. */
-Napi::Value alias(const Napi::CallbackInfo& info) {
-  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
-    return describe(env, engine, engine.value(handleOf(info[0])));
-  });
-}
-
+/** detach(id): another handle to the same numbers, which the tape has forgotten. */
 Napi::Value detach(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
     return describe(env, engine, engine.value(handleOf(info[0])).detached());
@@ -444,7 +438,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("create", create);
   add("read", read);
   add("write", write);
-  add("alias", alias);
   add("detach", detach);
   add("release", release);
   add("call", callOp);

@@ -1,6 +1,7 @@
 #include "autograd/tape.h"
 
 #include <algorithm>
+#include <ranges>
 #include <unordered_map>
 
 namespace sparring {
@@ -8,16 +9,16 @@ namespace sparring {
 /** One call on the tape: what it was, where its inputs came from, and the values that its vjp rule reads. */
 class Node : public std::enable_shared_from_this<Node> {
  public:
-  Node(const Op* op, Attributes attributes, Values inputs, std::vector<Tensor> outputs)
-      : op(op), attributes(std::move(attributes)), inputs(std::move(inputs)), outputs(std::move(outputs)) {
+  Node(const Op* called, Attributes settings, Values from, std::vector<Tensor> made)
+      : op(called), attributes(std::move(settings)), inputs(std::move(from)), outputs(std::move(made)) {
     static thread_local uint64_t last = 0;
     sequence = ++last;
     if (op == nullptr) return;
-    for (size_t index = 0; index < this->inputs.size(); index++) {
-      if ((op->readsInputs & bit(static_cast<int>(index))) == 0) forget(this->inputs[index]);
+    for (size_t index = 0; index < inputs.size(); index++) {
+      if ((op->readsInputs & bit(static_cast<int>(index))) == 0) forget(inputs[index]);
     }
-    for (size_t index = 0; index < this->outputs.size(); index++) {
-      if ((op->readsOutputs & bit(static_cast<int>(index))) == 0) this->outputs[index] = typeOf(this->outputs[index]);
+    for (size_t index = 0; index < outputs.size(); index++) {
+      if ((op->readsOutputs & bit(static_cast<int>(index))) == 0) outputs[index] = typeOf(outputs[index]);
     }
   }
 
@@ -117,9 +118,6 @@ Tracer*& currentTracer() {
   static thread_local Tracer* tracer = nullptr;
   return tracer;
 }
-
-NoRecording::NoRecording() : before_(recording) { recording = false; }
-NoRecording::~NoRecording() { recording = before_; }
 
 Values call(const Op& op, Values inputs, Attributes attributes) {
   try {
@@ -229,8 +227,7 @@ Values pullback(const Values& outputs, const Values& cotangents, const Values& i
   const auto isTarget = [&](Node* node) {
     return std::any_of(inputs.begin(), inputs.end(), [&](const Value& input) { return input.node().get() == node; });
   };
-  for (auto entry = nodes.rbegin(); entry != nodes.rend(); ++entry) {
-    const std::shared_ptr<Node>& node = *entry;
+  for (const std::shared_ptr<Node>& node : std::views::reverse(nodes)) {
     const auto found = arrived.find(node.get());
     if (node->op == nullptr || found == arrived.end()) continue;
     std::vector<bool> needed;

@@ -49,18 +49,6 @@ Value watch(const Value& value);
  */
 Values pullback(const Values& outputs, const Values& cotangents, const Values& inputs, bool record, bool release);
 
-/** While one is alive, nothing is recorded on this thread's tape. */
-class NoRecording {
- public:
-  NoRecording();
-  ~NoRecording();
-  NoRecording(const NoRecording&) = delete;
-  NoRecording& operator=(const NoRecording&) = delete;
-
- private:
-  bool before_;
-};
-
 /** Where a plan writes down the calls of this thread; see plan/. */
 class Tracer {
  public:

@@ -16,7 +16,7 @@ struct Product {
   Shape batch;
   int64_t m, n, k;
 
-  Product(const Shape& a, const Shape& b, bool transposeA, bool transposeB) : transposeA(transposeA), transposeB(transposeB) {
+  Product(const Shape& a, const Shape& b, bool flipA, bool flipB) : transposeA(flipA), transposeB(flipB) {
     if (a.rank() < 2 || b.rank() < 2) {
       fail(ErrorCode::shapeMismatch, "expected two matrices or stacks of them, received shapes ", a, " and ", b);
     }

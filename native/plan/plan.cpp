@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -28,13 +29,13 @@ std::vector<Instruction> withoutDeadCalls(std::vector<Instruction> calls, const 
   Storages wanted;
   for (const Tensor& output : outputs) wanted.insert(output.storage().get());
   std::vector<Instruction> kept;
-  for (auto call = calls.rbegin(); call != calls.rend(); ++call) {
-    const bool writes = call->op->writesInputs != 0;
-    const bool needed = std::any_of(call->outputs.begin(), call->outputs.end(),
+  for (Instruction& call : std::views::reverse(calls)) {
+    const bool writes = call.op->writesInputs != 0;
+    const bool needed = std::any_of(call.outputs.begin(), call.outputs.end(),
                                     [&](const Tensor& output) { return wanted.contains(output.storage().get()); });
     if (!writes && !needed) continue;
-    for (const Tensor& input : call->inputs) wanted.insert(input.storage().get());
-    kept.push_back(std::move(*call));
+    for (const Tensor& input : call.inputs) wanted.insert(input.storage().get());
+    kept.push_back(std::move(call));
   }
   std::reverse(kept.begin(), kept.end());
   return kept;
@@ -55,6 +56,7 @@ size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alig
 /** Places the largest buffers first, each at the lowest offset that no buffer in use at the same time covers. */
 size_t place(std::vector<Buffer>& buffers) {
   std::vector<Buffer*> order;
+  order.reserve(buffers.size());
   for (Buffer& buffer : buffers) order.push_back(&buffer);
   std::stable_sort(order.begin(), order.end(), [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
   std::vector<Buffer*> placed;  // by offset

@@ -62,7 +62,8 @@ const longest = 1e30;
  * const model = new nn.Linear(2, 2).eval();
  * model.loadStateDict({ weight: tensor([[0, 0], [3, 4]]), bias: tensor([0, -5]) });
  * const { length, direction } = await attacks.minimal(model, tensor([[0, 0]]), [0], { linearize: 'logits' });
- * console.log(length.item().toFixed(3), direction.toArray()); // 1.000 [[0.6, 0.8]]
+ * console.log(length.item().toFixed(3)); // 1.000
+ * console.log(Array.from(direction.data(), (part) => part.toFixed(3))); // [0.600, 0.800]
  * ```
  */
 export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<typeof schema, MinimalOptions, MinimalResult>(
