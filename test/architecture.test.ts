@@ -88,8 +88,26 @@ function checkNative(file: string, text: string): string[] {
   });
 }
 
+/** What a file imports, also by import(): the names as written. */
+function importsOf(source: ts.SourceFile): string[] {
+  const names: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const name =
+      ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
+        ? node.moduleSpecifier
+        : ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
+          ? node.arguments[0]
+          : undefined;
+    if (name !== undefined && ts.isStringLiteral(name)) names.push(name.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return names;
+}
+
 function checkSource(file: string, text: string, dependencies: readonly string[]): string[] {
-  const uses = ts.preProcessFile(text, true, true).importedFiles.flatMap(({ fileName: name }) => {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+  const uses = importsOf(source).flatMap((name) => {
     if (name.startsWith('.')) return checkUse(file, normalize(join(dirname(file), name)).replace(/\.js$/, '.ts'));
     const packageName = name.split('/', name.startsWith('@') ? 2 : 1).join('/');
     return name.startsWith('node:') || dependencies.includes(packageName)
@@ -97,7 +115,7 @@ function checkSource(file: string, text: string, dependencies: readonly string[]
       : [`${file} imports ${name}, which package.json does not list among its dependencies`];
   });
   if (file !== `src/${face}`) return uses;
-  const { statements } = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+  const { statements } = source;
   const isExport = (statement: ts.Statement) => ts.isExportDeclaration(statement) && statement.moduleSpecifier;
   return statements.every(isExport) ? uses : [...uses, `${file} does more than export`];
 }

@@ -202,7 +202,13 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   });
 }
 
-/** detach(id): another handle to the same numbers, which the tape has forgotten. */
+/** alias(id): another handle to the same value; detach(id): one that the tape has forgotten. */
+Napi::Value alias(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    return describe(env, engine, engine.value(handleOf(info[0])));
+  });
+}
+
 Napi::Value detach(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
     return describe(env, engine, engine.value(handleOf(info[0])).detached());
@@ -438,6 +444,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("create", create);
   add("read", read);
   add("write", write);
+  add("alias", alias);
   add("detach", detach);
   add("release", release);
   add("call", callOp);

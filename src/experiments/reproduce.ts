@@ -5,6 +5,7 @@ import { environment } from '../environment.js';
 import { SparringError } from '../errors.js';
 import { ensureWritable } from '../io/atomic.js';
 import { oneOf, parseOptions } from '../options.js';
+import { displayName } from '../report/names.js';
 import { writeReport } from '../report/report.js';
 import { writeResults, type ResultFile, type ResultRow } from '../report/results.js';
 import { overSeeds, type Experiment } from './experiment.js';
@@ -163,10 +164,10 @@ export async function* reproduce(names: readonly string[], options: ReproduceOpt
     const networks = [];
     for (const recipe of used.filter(({ model }) => model === used[0]!.model)) {
       const { network } = await laboratory.network(recipe, seeds[0]!);
-      networks.push({ name: `${titles[recipe.model]} ${recipe.method.name}`, network });
+      networks.push({ name: `${displayName(recipe.model)}, ${displayName(recipe.method.name)}`, network });
     }
     const { validation } = await laboratory.images(seeds[0]!);
-    const pictures = await specimens(networks, validation, { epsilon: profile.epsilon, classes: 5 });
+    const pictures = await specimens(networks, validation, { epsilon: profile.epsilon, classes: 6 });
     yield { type: 'report', files: await writeReport(out, { results, specimens: pictures }) };
   } finally {
     await laboratory.dispose();
