@@ -19,6 +19,7 @@ export interface Native {
   create(shape: readonly number[], dtype: number, data: NumberArray): NativeTensor;
   read(id: number, into: NumberArray): void;
   write(id: number, data: NumberArray): void;
+  alias(id: number): NativeTensor;
   detach(id: number): NativeTensor;
   release(id: number): void;
   call(op: string, inputs: number[], attributes?: Attributes): NativeTensor[];

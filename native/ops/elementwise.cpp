@@ -122,9 +122,12 @@ const Registration affine_(elementwise("affine", 1, sameNumber,
                             [](Tensors in, Tensors out, const Attributes& attributes) {
                               dispatch(in[0].dtype(), [&](auto zero) {
                                 using T = decltype(zero);
-                                const T factor = static_cast<T>(attributes.number("factor"));
-                                const T shift = static_cast<T>(attributes.number("shift", 0));
-                                mapOne<T, T>(out[0], in[0], [=](T x) { return static_cast<T>(x * factor + shift); });
+                                // Of whole numbers too, the factor and the shift need not be whole.
+                                using F = std::conditional_t<std::is_floating_point_v<T>, T, double>;
+                                const F factor = static_cast<F>(attributes.number("factor"));
+                                const F shift = static_cast<F>(attributes.number("shift", 0));
+                                mapOne<T, T>(out[0], in[0],
+                                             [=](T x) { return numberAs<T>(static_cast<F>(x) * factor + shift); });
                               });
                             },
                             [](Vjp& vjp) { vjp.give(0, affine(vjp.cotangent(), vjp.attributes().number("factor"))); }, 0,
@@ -141,8 +144,8 @@ const Registration clamp_(elementwise("clamp", 1,
                            [](Tensors in, Tensors out, const Attributes& attributes) {
                              dispatch(in[0].dtype(), [&](auto zero) {
                                using T = decltype(zero);
-                               const T low = static_cast<T>(attributes.number("low"));
-                               const T high = static_cast<T>(attributes.number("high"));
+                               const T low = numberAs<T>(attributes.number("low"));
+                               const T high = numberAs<T>(attributes.number("high"));
                                mapOne<T, T>(out[0], in[0], [=](T x) { return x < low ? low : (x > high ? high : x); });
                              });
                            },
@@ -184,22 +187,15 @@ const Registration pow_(elementwise("pow", 1, sameFloat,
                          },
                          bit(0), 0));
 
-DType dtypeNamed(const std::string& name) {
-  for (const DType dtype : {DType::float32, DType::float64, DType::int32, DType::uint8}) {
-    if (name == dtypeName(dtype)) return dtype;
-  }
-  fail(ErrorCode::invalidArgument, "expected float32, float64, int32 or uint8, received '", name, "'");
-}
-
 const Registration cast_({"cast", 1, 1,
                           [](Tensors in, const Attributes& attributes) {
-                            return Types{{in[0].shape(), dtypeNamed(attributes.word("dtype"))}};
+                            return Types{{in[0].shape(), ops::newDtype(attributes)}};
                           },
                           [](Tensors in, Tensors out, const Attributes&) {
                             dispatch(in[0].dtype(), [&](auto from) {
                               dispatch(out[0].dtype(), [&](auto to) {
                                 using To = decltype(to);
-                                mapOne<To, decltype(from)>(out[0], in[0], [](auto x) { return static_cast<To>(x); });
+                                mapOne<To, decltype(from)>(out[0], in[0], [](auto x) { return numberAs<To>(x); });
                               });
                             });
                           },
@@ -210,15 +206,12 @@ const Registration cast_({"cast", 1, 1,
 
 const Registration full_({"full", 0, 0,
                           [](Tensors, const Attributes& attributes) {
-                            for (const int64_t length : attributes.list("shape")) {
-                              if (length < 0) fail(ErrorCode::invalidArgument, "shape: expected no negative length, received ", length);
-                            }
-                            return Types{{attributes.shape("shape"), dtypeNamed(attributes.word("dtype"))}};
+                            return Types{{ops::newShape(attributes), ops::newDtype(attributes)}};
                           },
                           [](Tensors, Tensors out, const Attributes& attributes) {
                             dispatch(out[0].dtype(), [&](auto zero) {
                               using T = decltype(zero);
-                              std::fill_n(out[0].data<T>(), out[0].size(), static_cast<T>(attributes.number("value")));
+                              std::fill_n(out[0].data<T>(), out[0].size(), numberAs<T>(attributes.number("value")));
                             });
                           }});
 
@@ -269,7 +262,7 @@ SPARRING_FUNCTION(Less, a < b)
 SPARRING_FUNCTION(LessEqual, a <= b)
 SPARRING_FUNCTION(Greater, a > b)
 SPARRING_FUNCTION(GreaterEqual, a >= b)
-SPARRING_FUNCTION(ReluBackward, b > T{0} ? a : T{0})
+SPARRING_FUNCTION(ReluBackward, b <= T{0} ? T{0} : a)
 SPARRING_FUNCTION(TanhBackward, a*(T{1} - b * b))
 #undef SPARRING_FUNCTION
 
@@ -322,7 +315,7 @@ const Registration lessEqual_(elementwise("lessEqual", 2, broadcastNumber, mapPa
 const Registration greater_(elementwise("greater", 2, broadcastNumber, mapPair<Greater>));
 const Registration greaterEqual_(elementwise("greaterEqual", 2, broadcastNumber, mapPair<GreaterEqual>));
 
-/** The cotangent where relu's output is positive. */
+/** The cotangent where relu's output is positive, or is no number, as PyTorch's. */
 const Registration reluBackward_(elementwise("reluBackward", 2, broadcastFloat, mapPair<ReluBackward>,
                                   [](Vjp& vjp) {
                                     if (vjp.needs(0)) {

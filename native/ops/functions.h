@@ -4,12 +4,26 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 namespace sparring {
 
+/** x as a T. Whole numbers are cut towards zero and end at the ends of their type; NaN becomes 0. */
+template <class T, class From>
+inline T numberAs(From x) {
+  if constexpr (std::is_integral_v<T> && std::is_floating_point_v<From>) {
+    using Limits = std::numeric_limits<T>;
+    if (x >= static_cast<From>(Limits::max())) return Limits::max();
+    if (x <= static_cast<From>(Limits::min())) return Limits::min();
+    return x == x ? static_cast<T>(x) : T{0};
+  } else {
+    return static_cast<T>(x);
+  }
+}
+
 /**
  * Transcendental functions of float32 in plain arithmetic, so that the compiler turns a loop of them into SIMD code:
- * the library's own are scalar calls. Errors are within 2 units in the last place; float64 uses the library's.
+ * the library's own are scalar calls. Errors are within 2.5 units in the last place; float64 uses the library's.
  */
 inline float expOf(float x) {
   // e^x = 2^n e^r with |r| <= ln 2 / 2, ln 2 in two parts so that r is exact; e^r by its Taylor polynomial.

@@ -1,6 +1,7 @@
 /** Picking and placing by index: rows by number, one element a row, one-hot. Gather and scatter are each other's vjp. */
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "core/parallel.h"
 #include "ops/ops.h"
@@ -22,6 +23,15 @@ void checkIndices(const Tensor& indices, int64_t length) {
       fail(ErrorCode::outOfRange, "indices: expected 0 to ", length - 1, ", received ", index[i], " at ", i);
     }
   }
+}
+
+/** How many places the axis that is scattered into has. */
+int64_t placesOf(const Attributes& attributes) {
+  const int64_t size = attributes.integer("size");
+  if (size < 0 || size > std::numeric_limits<int32_t>::max()) {
+    fail(ErrorCode::outOfRange, "size: expected 0 to ", std::numeric_limits<int32_t>::max(), ", received ", size);
+  }
+  return size;
 }
 
 // ---- gather, scatterAdd: [outer, length, inner] with indices [...] ----------------------------------------------------
@@ -85,7 +95,7 @@ const Registration scatterAdd_(
              fail(ErrorCode::shapeMismatch, "expected the axes of the indices ", indices, " before the last ", inner,
                   ", received ", shape);
            }
-           return Types{{shape.part(0, outer).then({attributes.integer("size")}).then(shape.last(inner)), in[0].dtype()}};
+           return Types{{shape.part(0, outer).then({placesOf(attributes)}).then(shape.last(inner)), in[0].dtype()}};
          },
      .run =
          [](Tensors in, Tensors out, const Attributes& attributes) {
@@ -187,7 +197,7 @@ const Registration putAlong_(
              fail(ErrorCode::shapeMismatch, "expected as many indices as elements in a row, received ", in[0].shape(),
                   " and indices ", in[1].shape());
            }
-           return Types{{rows.then({attributes.integer("size")}), in[0].dtype()}};
+           return Types{{rows.then({placesOf(attributes)}), in[0].dtype()}};
          },
      .run =
          [](Tensors in, Tensors out, const Attributes& attributes) {
@@ -224,8 +234,7 @@ const Registration oneHot_({.name = "oneHot",
                                   checkIndexType(in[0]);
                                   const int64_t classes = attributes.integer("classes");
                                   if (classes < 1) fail(ErrorCode::outOfRange, "classes: expected at least 1, received ", classes);
-                                  const bool wide = attributes.word("dtype") == "float64";
-                                  return Types{{in[0].shape().then({classes}), wide ? DType::float64 : DType::float32}};
+                                  return Types{{in[0].shape().then({classes}), ops::newFloat(attributes)}};
                                 },
                             .run =
                                 [](Tensors in, Tensors out, const Attributes& attributes) {

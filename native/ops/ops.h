@@ -5,6 +5,34 @@
 /** The ops as functions, for vjp rules, which are themselves written in ops. */
 namespace sparring::ops {
 
+/** The setting `shape`, of something new: no length is negative. */
+inline Shape newShape(const Attributes& attributes) {
+  double size = 1;
+  for (const int64_t length : attributes.list("shape")) {
+    if (length < 0) fail(ErrorCode::invalidArgument, "shape: expected no negative length, received ", length);
+    size *= static_cast<double>(length);
+  }
+  const Shape shape = attributes.shape("shape");
+  if (size > 0x1p53) fail(ErrorCode::outOfMemory, "shape: expected at most 2^53 elements, received ", shape);
+  return shape;
+}
+
+/** The setting `dtype`. */
+inline DType newDtype(const Attributes& attributes) {
+  const std::string& name = attributes.word("dtype");
+  for (const DType dtype : {DType::float32, DType::float64, DType::int32, DType::uint8}) {
+    if (name == dtypeName(dtype)) return dtype;
+  }
+  fail(ErrorCode::invalidArgument, "expected float32, float64, int32 or uint8, received '", name, "'");
+}
+
+/** The setting `dtype`, which must be a float type. */
+inline DType newFloat(const Attributes& attributes) {
+  const DType dtype = newDtype(attributes);
+  dispatchFloat(dtype, [](auto) {});
+  return dtype;
+}
+
 inline std::vector<int64_t> asList(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 template <class... Inputs>

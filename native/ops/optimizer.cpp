@@ -12,16 +12,16 @@ namespace {
 void checkAlike(Tensors in, int count) {
   dispatchFloat(in[0].dtype(), [](auto) {});
   for (int index = 1; index < count; index++) {
-    if (!(in[static_cast<size_t>(index)].type() == in[0].type())) {
-      fail(ErrorCode::shapeMismatch, "expected the parameter's shape ", in[0].shape(), " and dtype, received ",
-           in[static_cast<size_t>(index)].shape());
-    }
+    const Tensor& other = in[static_cast<size_t>(index)];
+    if (other.type() == in[0].type()) continue;
+    fail(other.dtype() == in[0].dtype() ? ErrorCode::shapeMismatch : ErrorCode::dtypeMismatch, "expected the parameter's ",
+         dtypeName(in[0].dtype()), " ", in[0].shape(), ", received ", dtypeName(other.dtype()), " ", other.shape());
   }
 }
 
 void checkScalar(const Tensor& tensor, const char* name, DType dtype) {
   if (tensor.size() != 1 || tensor.dtype() != dtype) {
-    fail(ErrorCode::shapeMismatch, name, ": expected one ", dtypeName(dtype), ", received ", dtypeName(tensor.dtype()), " ",
+    fail(tensor.dtype() == dtype ? ErrorCode::shapeMismatch : ErrorCode::dtypeMismatch, name, ": expected one ", dtypeName(dtype), ", received ", dtypeName(tensor.dtype()), " ",
          tensor.shape());
   }
 }
@@ -65,17 +65,17 @@ const Registration sgdUpdate_(
 
 template <class T>
 struct AdamSettings {
-  T rate, beta1, beta2, epsilon, decay, correction1, correction2;
+  T rate, beta1, beta2, share1, share2, epsilon, decay, keep, correction1, correction2;
   bool decoupled;
 };
 
 template <class T>
 SPARRING_CLONES void adamRun(int64_t n, T* parameter, const T* gradient, T* first, T* second, AdamSettings<T> s) {
   for (int64_t i = 0; i < n; i++) {
-    const T p = s.decoupled ? parameter[i] * (T{1} - s.rate * s.decay) : parameter[i];
+    const T p = s.decoupled ? parameter[i] * s.keep : parameter[i];
     const T g = s.decoupled ? gradient[i] : gradient[i] + s.decay * p;
-    first[i] = s.beta1 * first[i] + (T{1} - s.beta1) * g;
-    second[i] = s.beta2 * second[i] + (T{1} - s.beta2) * g * g;
+    first[i] = s.beta1 * first[i] + s.share1 * g;
+    second[i] = s.beta2 * second[i] + s.share2 * g * g;
     parameter[i] = p - s.rate * (first[i] * s.correction1) / (std::sqrt(second[i] * s.correction2) + s.epsilon);
   }
 }
@@ -99,11 +99,17 @@ const Registration adamUpdate_(
              const double step = in[5].data<int32_t>()[0];
              const double beta1 = attributes.number("beta1");
              const double beta2 = attributes.number("beta2");
-             const AdamSettings<T> settings{static_cast<T>(in[4].data<double>()[0]),
+             const double rate = in[4].data<double>()[0];
+             const double decay = attributes.number("weightDecay");
+             // What is one minus something is worked out in double: in float32 1 - 0.999 is off by 5e-5 of itself.
+             const AdamSettings<T> settings{static_cast<T>(rate),
                                             static_cast<T>(beta1),
                                             static_cast<T>(beta2),
+                                            static_cast<T>(1 - beta1),
+                                            static_cast<T>(1 - beta2),
                                             static_cast<T>(attributes.number("epsilon")),
-                                            static_cast<T>(attributes.number("weightDecay")),
+                                            static_cast<T>(decay),
+                                            static_cast<T>(1 - rate * decay),
                                             static_cast<T>(1 / (1 - std::pow(beta1, step))),
                                             static_cast<T>(1 / (1 - std::pow(beta2, step))),
                                             attributes.flag("decoupled")};

@@ -1,5 +1,7 @@
 /** Random numbers, each a function of (seed, stream, example, tick) and its place in the example: no hidden state. */
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/parallel.h"
 #include "core/random.h"
@@ -32,20 +34,26 @@ class Source {
 };
 
 void checkSource(const Tensor& rows, const Tensor& tick, const Attributes& attributes) {
+  const auto code = [](const Tensor& tensor) {
+    return tensor.dtype() == DType::int32 ? ErrorCode::shapeMismatch : ErrorCode::dtypeMismatch;
+  };
   if (rows.dtype() != DType::int32 || rows.rank() != 1) {
-    fail(ErrorCode::shapeMismatch, "rows: expected int32 [B], received ", dtypeName(rows.dtype()), " ", rows.shape());
+    fail(code(rows), "rows: expected int32 [B], received ", dtypeName(rows.dtype()), " ", rows.shape());
   }
   if (tick.dtype() != DType::int32 || tick.size() != 1) {
-    fail(ErrorCode::shapeMismatch, "tick: expected one int32, received ", dtypeName(tick.dtype()), " ", tick.shape());
+    fail(code(tick), "tick: expected one int32, received ", dtypeName(tick.dtype()), " ", tick.shape());
   }
   const int64_t seed = attributes.integer("seed");
   if (seed < 0) fail(ErrorCode::outOfRange, "seed: expected a whole number of at least 0, received ", seed);
+  const int64_t stream = attributes.integer("stream");
+  if (stream < 0 || stream > std::numeric_limits<uint32_t>::max()) {
+    fail(ErrorCode::outOfRange, "stream: expected 0 to ", std::numeric_limits<uint32_t>::max(), ", received ", stream);
+  }
 }
 
 Types inferNumbers(Tensors in, const Attributes& attributes) {
   checkSource(in[0], in[1], attributes);
-  const DType dtype = attributes.word("dtype") == "float64" ? DType::float64 : DType::float32;
-  return {{in[0].shape().then(attributes.shape("shape")), dtype}};
+  return {{in[0].shape().then(ops::newShape(attributes)), ops::newFloat(attributes)}};
 }
 
 /** Fills each row block by block: draw(words, numbers) makes four numbers of four words. */
@@ -68,17 +76,33 @@ void fillRows(Tensors in, const Tensor& out, const Attributes& attributes, const
   });
 }
 
+/** The last number of a dtype before `high` on the way to `low`: a number close to `high` must not be rounded to it. */
+double below(double high, double low, DType dtype) {
+  if (dtype == DType::float64) return std::nextafter(high, low);
+  return static_cast<double>(std::nextafter(static_cast<float>(high), static_cast<float>(low)));
+}
+
 /** uniform(rows [B], tick) -> [B, ...shape], in [low, high). */
 const Registration uniform_({.name = "uniform",
                              .leastInputs = 2,
                              .mostInputs = 2,
-                             .infer = inferNumbers,
+                             .infer =
+                                 [](Tensors in, const Attributes& attributes) {
+                                   if (!(attributes.number("low") <= attributes.number("high"))) {
+                                     fail(ErrorCode::invalidArgument, "expected low <= high, received ",
+                                          attributes.number("low"), " and ", attributes.number("high"));
+                                   }
+                                   return inferNumbers(in, attributes);
+                                 },
                              .run = [](Tensors in, Tensors out, const Attributes& attributes) {
                                const double low = attributes.number("low");
-                               const double width = attributes.number("high") - low;
+                               const double high = attributes.number("high");
+                               const double most = below(high, low, out[0].dtype());
                                fillRows(in, out[0], attributes, [=](const std::array<uint32_t, 4>& words) {
                                  std::array<double, 4> numbers{};
-                                 for (size_t i = 0; i < 4; i++) numbers[i] = low + width * static_cast<double>(unit(words[i]));
+                                 for (size_t i = 0; i < 4; i++) {
+                                   numbers[i] = std::min(most, low + (high - low) * static_cast<double>(unit(words[i])));
+                                 }
                                  return numbers;
                                });
                              }});

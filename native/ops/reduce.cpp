@@ -79,7 +79,6 @@ struct Squared {
 
 /** Adds in double, so that the result is good to the last place of float32 however many terms there are. */
 struct Sum {
-  using Accumulator = double;
   template <class T>
   static double combine(double sum, T x) {
     return sum + static_cast<double>(x);
@@ -110,12 +109,16 @@ struct Smallest {
   }
 };
 
+/** What Combine adds up elements of T in. */
+template <class Combine, class T>
+using AccumulatorOf = decltype(Combine::template start<T>());
+
 constexpr int lanes = 16;
 
 /** Reduces a run with several accumulators side by side, which SIMD wants, joined in a fixed order. */
 template <class Combine, class Map, class T>
 SPARRING_CLONES auto reduceRun(int64_t n, const T* a) {
-  using A = decltype(Combine::template start<T>());
+  using A = AccumulatorOf<Combine, T>;
   A partial[lanes];
   for (A& value : partial) value = Combine::template start<T>();
   int64_t i = 0;
@@ -136,11 +139,11 @@ SPARRING_CLONES void reduceRows(int64_t rows, int64_t stride, int64_t n, const T
   }
 }
 
-template <class Combine, class Map, class T>
-void reduceGroup(int64_t outer, int64_t count, int64_t inner, const T* from, T* to) {
+template <class Combine, class Map, class From, class To, class Finish>
+void reduceGroup(int64_t outer, int64_t count, int64_t inner, const From* from, To* to, const Finish& finish) {
   if (inner == 1) {
     parallelFor(outer, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) to[i] = static_cast<T>(reduceRun<Combine, Map, T>(count, from + i * count));
+      for (int64_t i = begin; i < end; i++) to[i] = static_cast<To>(finish(reduceRun<Combine, Map>(count, from + i * count)));
     });
     return;
   }
@@ -148,13 +151,13 @@ void reduceGroup(int64_t outer, int64_t count, int64_t inner, const T* from, T* 
   const int64_t blocks = (inner + width - 1) / width;
   const int64_t work = std::max<int64_t>(1, count * std::min(inner, width));
   parallelFor(outer * blocks, std::max<int64_t>(1, elementGrain / work), [&](int64_t begin, int64_t end) {
-    decltype(Combine::template start<T>()) accumulators[width];
+    AccumulatorOf<Combine, From> accumulators[width];
     for (int64_t block = begin; block < end; block++) {
       const int64_t at = block % blocks * width;
       const int64_t n = std::min(width, inner - at);
       const int64_t row = block / blocks;
       reduceRows<Combine, Map>(count, inner, n, from + row * count * inner + at, accumulators);
-      for (int64_t i = 0; i < n; i++) to[row * inner + at + i] = static_cast<T>(accumulators[i]);
+      for (int64_t i = 0; i < n; i++) to[row * inner + at + i] = static_cast<To>(finish(accumulators[i]));
     }
   });
 }
@@ -167,12 +170,18 @@ T* scratch(int slot, int64_t size) {
   return buffer.data();
 }
 
-/** Reduces group after group of neighbouring axes, the last first; only the first pass maps the elements. */
-template <class Combine, class Map, class T>
-void reduceTensor(const Tensor& in, const Tensor& out, const Attributes& attributes) {
+constexpr auto unchanged = [](auto value) { return value; };
+
+/**
+ * Reduces group after group of neighbouring axes, the last first; only the first pass maps the elements, and only the
+ * last one finishes and rounds.
+ */
+template <class Combine, class Map, class T, class Finish>
+void reduceTensor(const Tensor& in, const Tensor& out, const Attributes& attributes, const Finish& finish) {
+  using A = AccumulatorOf<Combine, T>;
   Shape shape = in.shape();
   std::vector<bool> reduced = reducedAxes(shape, attributes);
-  const T* from = in.data<T>();
+  const A* partial = nullptr;
   bool mapped = false;
   int slot = 0;
   for (int end = shape.rank(); end >= 0; end--) {
@@ -183,18 +192,24 @@ void reduceTensor(const Tensor& in, const Tensor& out, const Attributes& attribu
     const bool last = std::none_of(reduced.begin(), reduced.begin() + begin, [](bool value) { return value; });
     const int64_t outer = shape.product(0, begin);
     const int64_t inner = shape.product(end, shape.rank());
-    T* to = last ? out.data<T>() : scratch<T>(slot, outer * inner);
     const int64_t count = shape.product(begin, end);
-    if (mapped) {
-      reduceGroup<Combine, Plain>(outer, count, inner, from, to);
-    } else {
-      reduceGroup<Combine, Map>(outer, count, inner, from, to);
+    const auto reduceTo = [&](auto* to, const auto& finished) {
+      if (mapped) {
+        reduceGroup<Combine, Plain>(outer, count, inner, partial, to, finished);
+      } else {
+        reduceGroup<Combine, Map>(outer, count, inner, in.data<T>(), to, finished);
+      }
+    };
+    if (last) {
+      reduceTo(out.data<T>(), finish);
+      return;
     }
-    if (last) return;
+    A* to = scratch<A>(slot, outer * inner);
+    reduceTo(to, unchanged);
+    partial = to;
     mapped = true;
     shape = shape.part(0, begin).then(shape.part(end, shape.rank()));
     reduced.erase(reduced.begin() + begin, reduced.begin() + end);
-    from = to;
     slot = 1 - slot;
     end = begin;
   }
@@ -202,13 +217,8 @@ void reduceTensor(const Tensor& in, const Tensor& out, const Attributes& attribu
 
 template <class Combine, class Map>
 void runReduce(Tensors in, Tensors out, const Attributes& attributes) {
-  dispatchFloat(in[0].dtype(), [&](auto zero) { reduceTensor<Combine, Map, decltype(zero)>(in[0], out[0], attributes); });
-}
-
-template <class T>
-void scaleAll(const Tensor& tensor, T factor) {
-  T* data = tensor.data<T>();
-  for (int64_t i = 0; i < tensor.size(); i++) data[i] *= factor;
+  dispatchFloat(in[0].dtype(),
+                [&](auto zero) { reduceTensor<Combine, Map, decltype(zero)>(in[0], out[0], attributes, unchanged); });
 }
 
 // ---- derivatives ------------------------------------------------------------------------------------------------
@@ -257,10 +267,10 @@ const Registration mean_({.name = "mean",
                           .infer = reduceSomeFloat,
                           .run =
                               [](Tensors in, Tensors out, const Attributes& attributes) {
+                                const auto count = static_cast<double>(reducedCount(in[0].shape(), attributes));
                                 dispatchFloat(in[0].dtype(), [&](auto zero) {
-                                  using T = decltype(zero);
-                                  reduceTensor<Sum, Plain, T>(in[0], out[0], attributes);
-                                  scaleAll(out[0], T{1} / static_cast<T>(reducedCount(in[0].shape(), attributes)));
+                                  reduceTensor<Sum, Plain, decltype(zero)>(in[0], out[0], attributes,
+                                                                           [=](double sum) { return sum / count; });
                                 });
                               },
                           .differentiate =
@@ -304,10 +314,8 @@ const Registration normL2_({.name = "normL2",
                             .run =
                                 [](Tensors in, Tensors out, const Attributes& attributes) {
                                   dispatchFloat(in[0].dtype(), [&](auto zero) {
-                                    using T = decltype(zero);
-                                    reduceTensor<Sum, Squared, T>(in[0], out[0], attributes);
-                                    T* data = out[0].data<T>();
-                                    for (int64_t i = 0; i < out[0].size(); i++) data[i] = std::sqrt(data[i]);
+                                    reduceTensor<Sum, Squared, decltype(zero)>(in[0], out[0], attributes,
+                                                                               [](double sum) { return std::sqrt(sum); });
                                   });
                                 },
                             .differentiate =
@@ -328,7 +336,7 @@ const Registration normLinf_({.name = "normLinf",
                               .run =
                                   [](Tensors in, Tensors out, const Attributes& attributes) {
                                     dispatchFloat(in[0].dtype(), [&](auto zero) {
-                                      reduceTensor<Largest, Magnitude, decltype(zero)>(in[0], out[0], attributes);
+                                      reduceTensor<Largest, Magnitude, decltype(zero)>(in[0], out[0], attributes, unchanged);
                                     });
                                   },
                               .differentiate =

@@ -80,8 +80,9 @@ const Registration logSoftmax_(
              forRows<T>(in[0], [&](int64_t index, int64_t n, const T* z) {
                T* y = out[0].data<T>() + index * n;
                const T shift = largest(n, z);
-               const T log = shift + std::log(shiftedExp(n, z, shift, y));
-               for (int64_t k = 0; k < n; k++) y[k] = z[k] - log;
+               const T log = std::log(shiftedExp(n, z, shift, y));
+               // The shift first: where all logits are large, their differences are all that counts.
+               for (int64_t k = 0; k < n; k++) y[k] = z[k] - shift - log;
              });
            });
          },

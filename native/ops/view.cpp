@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ops/broadcast.h"
+#include "ops/functions.h"
 #include "ops/ops.h"
 
 namespace sparring {
@@ -188,6 +189,10 @@ const Registration pad_(
            Shape shape = in[0].shape();
            const LastAxes before = lastAxes(shape, attributes, "before");
            const LastAxes after = lastAxes(shape, attributes, "after");
+           if (before.first != after.first) {
+             fail(ErrorCode::invalidArgument, "after: expected as many entries as before, ", before.values.size(),
+                  ", received ", after.values.size());
+           }
            for (int axis = 0; axis < shape.rank(); axis++) {
              if (before.at(axis, 0) < 0 || after.at(axis, 0) < 0) {
                fail(ErrorCode::outOfRange, "expected no negative padding on axis ", axis, ", received ", before.at(axis, 0),
@@ -202,7 +207,7 @@ const Registration pad_(
            const size_t bytes = dtypeBytes(in[0].dtype());
            dispatch(in[0].dtype(), [&](auto zero) {
              using T = decltype(zero);
-             std::fill_n(out[0].data<T>(), out[0].size(), static_cast<T>(attributes.number("value")));
+             std::fill_n(out[0].data<T>(), out[0].size(), numberAs<T>(attributes.number("value")));
            });
            const Shape strides = stridesOf(out[0].shape());
            const LastAxes before = lastAxes(in[0].shape(), attributes, "before");
@@ -329,7 +334,7 @@ const Registration broadcastTo_(
      .mostInputs = 1,
      .infer =
          [](Tensors in, const Attributes& attributes) {
-           const Shape shape = attributes.shape("shape");
+           const Shape shape = ops::newShape(attributes);
            if (!(broadcast(in[0].shape(), shape) == shape)) {
              fail(ErrorCode::shapeMismatch, "cannot stretch ", in[0].shape(), " to ", shape);
            }

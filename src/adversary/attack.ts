@@ -7,7 +7,7 @@ import { add, argmax, cast, concat, max, min, notEqual, slice, sub, sum } from '
 import { planned, type PlanOutputs } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
-import { asRows, norms, type Norm } from './norms.js';
+import { asRows, longest, norms, type Norm } from './norms.js';
 
 /** A network under attack: logits [B, K] of inputs [B, ...], and whether it is in training mode. */
 export interface Target extends Classifier {
@@ -31,20 +31,29 @@ export interface AttackResult {
 
 const range = v.pipe(
   v.tuple([v.number(), v.number()]),
-  v.check(([low, high]) => low < high, 'expected [low, high] with low < high'),
+  v.check(([low, high]) => low < high, ({ input: [low, high] }) => `expected [low, high] with low < high, received [${low}, ${high}]`),
+);
+
+/** A count. */
+export const atLeastOne = v.pipe(
+  v.number(),
+  v.check((count) => Number.isSafeInteger(count) && count >= 1, ({ input }) => `expected a whole number of at least 1, received ${input}`),
 );
 
 /** The options of every attack. */
 export const attackEntries = {
   norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
   clip: v.optional(range),
-  batchSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected at least 1')), 500),
+  batchSize: v.optional(atLeastOne, 500),
   signal: v.optional(v.instance(AbortSignal)),
   onProgress: v.optional(v.custom<(done: number, total: number) => void>((value) => typeof value === 'function', 'expected a function')),
 };
 
 /** The length of a fixed-budget attack's perturbations. */
-export const epsilonEntry = v.pipe(v.number(), v.finite('expected a finite length'), v.minValue(0, 'expected a length of at least 0'));
+export const epsilonEntry = v.pipe(
+  v.number(),
+  v.check((length) => length >= 0 && length <= longest, ({ input }) => `expected a length of 0 to ${longest}, received ${input}`),
+);
 
 /** Options of every attack. */
 export interface AttackOptions {
@@ -60,37 +69,60 @@ export interface AttackOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+/** Refuses a network that would not be measured as it is used. */
+export function guardEvaluating(name: string, model: Target): void {
+  if (model.training !== true) return;
+  throw new SparringError('TRAINING_MODE', `${name}: expected a network in evaluation mode, received one in training mode; call model.eval() first`);
+}
+
 /** Refuses what would make a robustness figure wrong in silence. */
 function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly [number, number] | undefined): void {
-  const refuse = (code: 'SHAPE_MISMATCH' | 'OUT_OF_RANGE' | 'NOT_FINITE' | 'TRAINING_MODE' | 'DTYPE_MISMATCH' | 'INVALID_ARGUMENT', what: string): never => {
+  const refuse = (code: 'SHAPE_MISMATCH' | 'OUT_OF_RANGE' | 'NOT_FINITE' | 'DTYPE_MISMATCH', what: string): never => {
     throw new SparringError(code, `${name}: ${what}`);
   };
-  if (model.training === true) refuse('TRAINING_MODE', 'expected a network in evaluation mode, received one in training mode; call model.eval() first');
+  guardEvaluating(name, model);
   if (x.dtype !== 'float32' && x.dtype !== 'float64') refuse('DTYPE_MISMATCH', `expected inputs of float32 or float64, received ${x.dtype}`);
   if (x.shape.length < 2 || x.shape[0] === 0) refuse('SHAPE_MISMATCH', `expected a batch of at least one input, received shape [${x.shape.join(',')}]`);
   if (y.dtype !== 'int32' || y.shape.length !== 1 || y.shape[0] !== x.shape[0]) {
     refuse('SHAPE_MISMATCH', `expected int32 labels [${x.shape[0]}], received ${y.dtype} [${y.shape.join(',')}]`);
   }
-  const [low, high] = clip ?? [-Number.MAX_VALUE, Number.MAX_VALUE];
-  const [least, most] = scope(() => [min(x).item(), max(x).item()]);
-  if (least! >= low && most! <= high) return;
+  const [low, high] = clip ?? [-Infinity, Infinity];
+  // Rounded as inputs are: a stored 0.1 is a little more than the number 0.1 that bounds it.
+  const round = x.dtype === 'float32' ? Math.fround : Number;
+  const fits = (value: number): boolean => Number.isFinite(value) && value >= round(low) && value <= round(high);
+  if (scope(() => fits(min(x).item()) && fits(max(x).item()))) return;
   const numbers = x.data();
-  const at = numbers.findIndex((value) => !(value >= low && value <= high));
+  const at = numbers.findIndex((value) => !fits(value));
   const place = `input ${Math.floor(at / (x.size / x.shape[0]!))}`;
   if (!Number.isFinite(numbers[at])) refuse('NOT_FINITE', `expected finite inputs, received ${numbers[at]} in ${place}`);
   refuse('OUT_OF_RANGE', `expected inputs between ${low} and ${high} (the clip range), received ${numbers[at]} in ${place}`);
 }
 
+/** Refuses logits that compare with nothing: they would count as withstanding. `first` is the number of the first input. */
+export function guardFinite(name: string, logits: Tensor, first: number): void {
+  const z = logits.data();
+  const bad = z.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new SparringError('NOT_FINITE', `${name}: expected finite logits, received ${z[bad]} for input ${first + Math.floor(bad / logits.shape[1]!)}`);
+}
+
+/** The labels as a tensor. */
+function labelled(name: string, labels: Labels): Tensor {
+  if (labels instanceof Tensor) return labels;
+  const wrong = labels.findIndex((label) => (label | 0) !== label);
+  if (wrong >= 0) throw new SparringError('OUT_OF_RANGE', `${name}: expected labels that are whole numbers, received ${labels[wrong]} for input ${wrong}`);
+  return tensor(Int32Array.from(labels));
+}
+
 /** Refuses outputs that attacks would silently misread, judged by those of the first inputs. */
-function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor): void {
+export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor): void {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
     throw new SparringError('SHAPE_MISMATCH', `${name}: expected a network that gives logits [B, K] with K of at least 2, received [${logits.shape.join(',')}]`);
   }
   const classes = logits.shape[1]!;
+  guardFinite(name, logits, 0);
   const z = logits.data();
-  const bad = z.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw new SparringError('NOT_FINITE', `${name}: expected finite logits, received ${z[bad]} for input ${Math.floor(bad / classes)}`);
   const sums = sum(logits, { axes: [-1] }).data();
   if (z.every((value) => value >= 0) && sums.every((total) => Math.abs(total - 1) < 1e-3)) {
     throw new SparringError('INVALID_ARGUMENT', `${name}: expected logits, received probabilities (no row has a negative entry and each sums to 1); leave the softmax off`);
@@ -109,8 +141,8 @@ export interface AttackContext {
   signal: AbortSignal | undefined;
 }
 
-/** An attack on one batch, inputs [B, ...] and labels [B]. */
-export type BatchAttack<R extends AttackResult> = (x: Tensor, y: Tensor) => Promise<R>;
+/** An attack on one batch, inputs [B, ...] and labels [B]. Logits that it gives beside its result are checked to be finite. */
+export type BatchAttack<R extends AttackResult> = (x: Tensor, y: Tensor) => Promise<R & { logits?: Tensor }>;
 
 /** Any attack of this library. */
 export type Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> = (
@@ -139,7 +171,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
       const { norm, clip, batchSize, signal, onProgress } = parsed as v.InferOutput<v.StrictObjectSchema<typeof attackEntries, undefined>>;
-      const y = labels instanceof Tensor ? labels : tensor(Int32Array.from(labels));
+      const y = labelled(name, labels);
       guard(name, model, x, y, clip);
       scope(() => {
         guardLogits(name, model, x, y);
@@ -155,20 +187,24 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
           return made;
         },
       });
-      const parts: R[] = [];
+      const parts: Record<string, Tensor>[] = [];
       const total = x.shape[0]!;
       try {
         for (let start = 0; start < total; start += batchSize) {
           signal?.throwIfAborted();
           const end = Math.min(total, start + batchSize);
-          parts.push(await scope(() => attack(slice(x, [start], [end]), slice(y, [start], [end]))));
+          const part = await scope(async () => {
+            const { logits, ...result } = await attack(slice(x, [start], [end]), slice(y, [start], [end]));
+            if (logits !== undefined) guardFinite(name, logits, start);
+            return result as unknown as Record<string, Tensor>;
+          });
+          parts.push(part);
           onProgress?.(end, total);
         }
       } finally {
         for (const made of plans) made.dispose();
       }
-      const whole = (key: string): Tensor =>
-        parts.length === 1 ? (parts[0] as unknown as Record<string, Tensor>)[key]! : concat(parts.map((part) => (part as unknown as Record<string, Tensor>)[key]!));
+      const whole = (key: string): Tensor => (parts.length === 1 ? parts[0]![key]! : concat(parts.map((part) => part[key]!)));
       return Object.fromEntries(Object.keys(parts[0]!).map((key) => [key, whole(key)])) as unknown as R;
     });
 }

@@ -22,7 +22,7 @@ function singleStep(name: string, rule: DirectionRule): Attack<BudgetedOptions> 
       const correct = ops.equal(ops.argmax(logits), y);
       const moved = perturbed(x, ops.mul(direction, epsilon), { norm, epsilon, clip });
       const adversarial = ops.where(ops.reshape(correct, [-1, ...x.shape.slice(1).map(() => 1)]), moved, x);
-      return measured(model, x, y, norm, adversarial, ops.ones([x.shape[0]!], { dtype: 'int32' }));
+      return { ...measured(model, x, y, norm, adversarial, ops.ones([x.shape[0]!], { dtype: 'int32' })), logits };
     }),
   );
 }

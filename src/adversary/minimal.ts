@@ -2,9 +2,9 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { attackEntries, defineAttack, epsilonEntry, measured, type Attack, type AttackOptions, type AttackResult } from './attack.js';
+import { atLeastOne, attackEntries, defineAttack, epsilonEntry, measured, type Attack, type AttackOptions, type AttackResult } from './attack.js';
 import { minimalOfLinearization, type Linearize } from './linearization.js';
-import { perturbed } from './norms.js';
+import { longest, perturbed } from './norms.js';
 
 /** Options of {@link minimal}. */
 export interface MinimalOptions extends AttackOptions {
@@ -28,16 +28,18 @@ export interface MinimalResult extends AttackResult {
   target: Tensor;
 }
 
+const relative = v.pipe(
+  v.number(),
+  v.check((part) => part >= 0 && part <= 1000, ({ input }) => `expected 0 to 1000, received ${input}`),
+);
+
 const schema = v.strictObject({
   ...attackEntries,
   linearize: v.optional(v.picklist(['probabilities', 'logits']), 'probabilities'),
-  steps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected at least 1')), 1),
-  overshoot: v.optional(v.pipe(v.number(), v.minValue(0, 'expected at least 0'))),
+  steps: v.optional(atLeastOne, 1),
+  overshoot: v.optional(relative),
   epsilon: v.optional(epsilonEntry),
 });
-
-/** Far beyond every input, and far from the end of float32: a longer step would turn inputs infinite. */
-const longest = 1e30;
 
 /**
  * Algorithm 1 of the paper: the smallest perturbation at which the linearised network names another class, for l2, linf
@@ -73,14 +75,17 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<typeo
     const moved = (x: Tensor, total: Tensor): Tensor => perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
 
     const start = plan((x: Tensor, y: Tensor) => {
-      const predicted = ops.argmax(model.forward(x));
-      return { predicted, active: ops.equal(predicted, y), total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }) };
+      const logits = model.forward(x);
+      const predicted = ops.argmax(logits);
+      return { logits, predicted, active: ops.equal(predicted, y), total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }) };
     });
     const step = plan((x: Tensor, predicted: Tensor, total: Tensor, active: Tensor) => {
       const found = minimalOfLinearization(model, moved(x, total), { norm, linearize, from: predicted });
       const going = ops.mul(active, ops.equal(ops.argmax(found.logits), predicted));
-      const size = ops.mul(ops.minimum(found.length, longest), ops.cast(going, 'float64'));
-      const next = ops.add(total, ops.mul(found.direction, ops.reshape(ops.cast(size, x.dtype), [-1, 1])));
+      const size = ops.cast(ops.minimum(found.length, longest), x.dtype);
+      const longer = ops.add(total, ops.mul(found.direction, ops.reshape(size, [-1, 1])));
+      // Where the class has changed the linearisation means nothing, and may overflow.
+      const next = ops.where(ops.reshape(going, [-1, 1]), longer, total);
       return { total: next, active: going, direction: found.direction, length: found.length, target: found.target };
     });
     const finish = plan((x: Tensor, y: Tensor, total: Tensor, queries: Tensor) =>
@@ -88,7 +93,7 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<typeo
     );
 
     return async (x, y) => {
-      const { predicted, active, total } = await start(x, y);
+      const { logits, predicted, active, total } = await start(x, y);
       const first = await step(x, predicted, total, active);
       let state = first;
       let queries = ops.add(active, 1);
@@ -99,6 +104,7 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<typeo
       }
       return {
         ...((await finish(x, y, state.total, queries)) as AttackResult),
+        logits,
         direction: ops.reshape(first.direction, x.shape),
         length: first.length,
         target: first.target,

@@ -54,6 +54,16 @@ export function asRows(x: Tensor, example: readonly number[]): Tensor {
   return ops.reshape(x, [...x.shape.slice(0, x.shape.length - example.length), width]);
 }
 
+/** Far beyond every input, and far from the end of float32: a longer step would turn inputs infinite. */
+export const longest = 1e30;
+
+/** The rows, those that are longer than `most` brought to that length. */
+function shortened(rows: Tensor, norm: Norm, most: ops.Operand): Tensor {
+  const lengths = norm.length(rows);
+  const factor = ops.where(ops.greater(lengths, most), ops.div(most, nonZero(lengths)), 1);
+  return ops.mul(rows, ops.reshape(factor, [...factor.shape, 1]));
+}
+
 /**
  * x plus a perturbation, shortened where needed so that the difference of the two, as rounded, is never longer than
  * epsilon; clipped to a range where one is given.
@@ -64,16 +74,16 @@ export function perturbed(
   { norm, epsilon, clip }: { norm: Norm; epsilon?: number | undefined; clip?: readonly [number, number] | undefined },
 ): Tensor {
   const example = x.shape.slice(1);
-  const wished = ops.add(x, ops.reshape(rows, x.shape));
-  const inRange = clip === undefined ? wished : ops.clamp(wished, { low: clip[0], high: clip[1] });
-  if (epsilon === undefined) return inRange;
-  const taken = asRows(ops.sub(inRange, x), example);
-  const lengths = norm.length(taken);
+  const moved = (by: Tensor): Tensor => {
+    const sum = ops.add(x, ops.reshape(by, x.shape));
+    return clip === undefined ? sum : ops.clamp(sum, { low: clip[0], high: clip[1] });
+  };
+  if (epsilon === undefined) return moved(rows);
+  const wished = moved(shortened(rows, norm, epsilon));
+  const taken = asRows(ops.sub(wished, x), example);
   // A sum is off by half a unit in the last place: what that can add to the length is kept in reserve.
   const unit = x.dtype === 'float64' ? 2 ** -52 : 2 ** -23;
-  const reserve = ops.affine(norm.length(asRows(inRange, example)), unit);
-  const most = ops.maximum(ops.sub(epsilon * (1 - 4 * unit), reserve), 0);
-  const factor = ops.where(ops.greater(lengths, most), ops.div(most, nonZero(lengths)), 1);
-  const column = [...factor.shape, 1];
-  return ops.add(x, ops.reshape(ops.mul(taken, ops.reshape(factor, column)), x.shape));
+  const rounded = ops.where(ops.notEqual(taken, 0), asRows(wished, example), 0);
+  const reserve = ops.affine(norm.length(rounded), unit);
+  return moved(shortened(taken, norm, ops.maximum(ops.sub(epsilon * (1 - 4 * unit), reserve), 0)));
 }

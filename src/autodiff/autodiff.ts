@@ -2,8 +2,8 @@
 import { SparringError } from '../errors.js';
 import { native } from '../native.js';
 import { crossEntropyGrad, broadcastTo, mul, neg, ones, oneHot, permute, range, reshape, softmax } from '../tensor/ops.js';
-import { eachTensor, scope } from '../tensor/scope.js';
-import { Tensor } from '../tensor/tensor.js';
+import { scope } from '../tensor/scope.js';
+import { Tensor, idOf } from '../tensor/tensor.js';
 
 /** What a function is differentiated by: a tensor, or an array or record of tensors. */
 export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>>;
@@ -12,10 +12,10 @@ export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string
 let depth = 0;
 
 function leaves(tree: Differentiable): Tensor[] {
-  const found: Tensor[] = [];
-  eachTensor(tree, (leaf) => found.push(leaf));
+  const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values(tree);
   if (found.length === 0) throw new SparringError('INVALID_ARGUMENT', 'vjp: expected at least one tensor to differentiate by, received none');
   for (const leaf of found) {
+    idOf(leaf, 'vjp');
     if (leaf.dtype !== 'float32' && leaf.dtype !== 'float64') {
       throw new SparringError('DTYPE_MISMATCH', `vjp: expected float32 or float64 to differentiate by, received ${leaf.dtype}`);
     }
@@ -32,17 +32,19 @@ function rebuild<T extends Differentiable>(tree: T, next: () => Tensor): T {
 const detach = (value: Tensor): Tensor => new Tensor(native.detach(value.id));
 
 function pull(outputs: readonly Tensor[], cotangents: readonly Tensor[], inputs: readonly Tensor[], release: boolean): Tensor[] {
-  const id = (value: Tensor): number => value.id;
+  const ids = (values: readonly Tensor[]): number[] => values.map((value) => idOf(value, 'vjp'));
   return native
-    .pullback(outputs.map(id), cotangents.map(id), inputs.map(id), depth > 0, release && depth === 0)
+    .pullback(ids(outputs), ids(cotangents), ids(inputs), depth > 0, release && depth === 0)
     .map((made) => new Tensor(made));
 }
 
-/** Runs fn with one more differentiation under way. */
-function differentiating<T>(fn: () => T): T {
+/** The value of a function, computed with one more differentiation under way. */
+function differentiating(f: () => Tensor): Tensor {
   depth++;
   try {
-    return fn();
+    const value: unknown = scope(f);
+    if (value instanceof Tensor) return value;
+    throw new SparringError('INVALID_ARGUMENT', `vjp: expected a function that returns a tensor, received ${typeof value}`);
   } finally {
     depth--;
   }
@@ -79,7 +81,7 @@ export interface Vjp<X extends Differentiable> {
 export function vjp<X extends Differentiable>(f: (x: X) => Tensor, x: X): Vjp<X> {
   const watched = leaves(x).map((leaf) => new Tensor(native.watch(leaf.id)));
   let next = 0;
-  const value = differentiating(() => scope(() => f(rebuild(x, () => watched[next++]!))));
+  const value = differentiating(() => f(rebuild(x, () => watched[next++]!)));
   return {
     value: depth === 0 ? detach(value) : value,
     pullback: (cotangent) => {
@@ -154,12 +156,15 @@ export function grad<X extends Differentiable, Rest extends unknown[]>(
  * ```
  */
 export function gradients(f: () => Tensor, parameters: readonly Tensor[]): { value: Tensor; grads: Tensor[] } {
+  if (new Set(parameters).size < parameters.length) {
+    throw new SparringError('INVALID_ARGUMENT', 'gradients: expected each parameter once, received the same tensor twice');
+  }
   return scope(() => {
     const watched = leaves(parameters).map((parameter) => new Tensor(native.watch(parameter.id)));
     const before = parameters.map((parameter, index) => parameter.exchange(watched[index]!.id));
     let value: Tensor;
     try {
-      value = differentiating(() => scope(f));
+      value = differentiating(f);
     } finally {
       parameters.forEach((parameter, index) => parameter.exchange(before[index]!));
     }
@@ -216,6 +221,9 @@ export interface Classifier {
 export function softmaxJacobian(model: Classifier, x: Tensor): { probabilities: Tensor; jacobian: Tensor } {
   return scope(() => {
     const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
+    if (logits.shape.length !== 2) {
+      throw new SparringError('SHAPE_MISMATCH', `softmaxJacobian: expected logits [B,K], received [${logits.shape.join(',')}]`);
+    }
     const [batch, classes] = logits.shape as [number, number];
     const probabilities = softmax(logits);
     const all = broadcastTo(reshape(logits, [batch, 1, classes]), [batch, classes, classes]);

@@ -1,8 +1,10 @@
 /** Accuracy against the length of the perturbation: each direction is found once, and walked along. */
-import type { Target } from '../adversary/attack.js';
+import * as v from 'valibot';
+import { attackEntries, epsilonEntry, guardEvaluating, guardFinite, guardLogits, type Target } from '../adversary/attack.js';
 import { norms, perturbed } from '../adversary/norms.js';
 import { alphaDirection, lossDirection, lossSignDirection } from '../adversary/perturbations.js';
 import { batches, type Dataset } from '../data/dataset.js';
+import { parseOptions } from '../options.js';
 import { wilson } from '../report/intervals.js';
 import type { Figure } from '../report/results.js';
 import * as ops from '../tensor/ops.js';
@@ -28,6 +30,10 @@ export interface CurveOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+const { norm, batchSize, signal, onProgress } = attackEntries;
+const epsilons = v.pipe(v.array(epsilonEntry), v.minLength(1, 'expected at least one length, received none'));
+const schema = v.strictObject({ epsilons, norm, batchSize, signal, onProgress });
+
 /**
  * The paper's Figure 1: the accuracy of a network under Adv_Loss_Sign, Adv_Loss and Adv_Alpha against the length of the
  * perturbation. The figures are those of the attacks themselves, at the price of one backward pass for all lengths.
@@ -35,6 +41,8 @@ export interface CurveOptions {
  *
  * @param model - A network in evaluation mode.
  * @param data - The examples.
+ * @param options - See {@link CurveOptions}.
+ * @throws SparringError for unknown or impossible options, and for a network in training mode or without logits.
  *
  * @example
  * ```ts
@@ -46,17 +54,15 @@ export interface CurveOptions {
  * console.log(points.map(({ epsilon }) => epsilon)); // [0, 1]
  * ```
  */
-export async function accuracyCurve(
-  model: Target,
-  data: Dataset,
-  { epsilons, norm = 'l2', batchSize = 500, signal, onProgress }: CurveOptions,
-): Promise<CurvePoint[]> {
+export async function accuracyCurve(model: Target, data: Dataset, options: CurveOptions): Promise<CurvePoint[]> {
+  const { epsilons, norm, batchSize, signal, onProgress } = parseOptions(schema, options, 'accuracyCurve');
+  guardEvaluating('accuracyCurve', model);
   const examples = new Examples(data);
   const names = Object.keys(rules) as (keyof typeof rules)[];
   const walk = planned((rows: Tensor) => {
     const { x, y } = examples.batch(rows);
-    const counts = names.flatMap((name) => {
-      const { logits, direction } = rules[name](model, x, y, norms[norm]);
+    const found = names.map((name) => rules[name](model, x, y, norms[norm]));
+    const counts = found.flatMap(({ logits, direction }) => {
       const correct = ops.cast(ops.equal(ops.argmax(logits), y), 'float64');
       return epsilons.map((epsilon) => {
         const moved = perturbed(x, ops.mul(direction, epsilon), { norm: norms[norm], epsilon });
@@ -64,15 +70,22 @@ export async function accuracyCurve(
         return ops.reshape(ops.sum(standing), [1]);
       });
     });
-    return [ops.concat(counts)];
+    return { counts: ops.concat(counts), logits: found[0]!.logits };
   });
   const standing = new Float64Array(names.length * epsilons.length);
   let done = 0;
   try {
+    scope(() => {
+      const { x, y } = examples.batch(tensor(data.rows.slice(0, 16)));
+      guardLogits('accuracyCurve', model, x, y);
+    });
     for (const rows of batches(data, { size: Math.min(batchSize, data.rows.length) })) {
       signal?.throwIfAborted();
-      const counts = await scope(async () => (await walk(tensor(rows)))[0]!.data());
-      counts.forEach((count, at) => (standing[at]! += count));
+      await scope(async () => {
+        const { counts, logits } = await walk(tensor(rows));
+        guardFinite('accuracyCurve', logits, done);
+        counts.data().forEach((count, at) => (standing[at]! += count));
+      });
       done += rows.length;
       onProgress?.(done, data.rows.length);
     }

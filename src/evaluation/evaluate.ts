@@ -1,6 +1,6 @@
 /** How much of a data set a network classifies rightly, clean and under attack. */
 import * as v from 'valibot';
-import { attackEntries, epsilonEntry, type Attack, type AttackOptions, type Target } from '../adversary/attack.js';
+import { attackEntries, epsilonEntry, guardEvaluating, type Attack, type AttackOptions, type Target } from '../adversary/attack.js';
 import * as attacks from '../adversary/index.js';
 import { batches, type Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
@@ -58,7 +58,7 @@ const callback = <F>(): v.GenericSchema<F> => v.custom<F>((value) => typeof valu
 const schema = v.strictObject({
   ...attackEntries,
   attacks: v.optional(v.array(v.pipe(v.string(), v.check((name) => names.includes(name), ({ input }) => oneOf(input, names)))), ['advLossSign', 'advLoss', 'advAlpha']),
-  epsilons: v.pipe(v.array(epsilonEntry), v.minLength(1, 'expected at least one length')),
+  epsilons: v.pipe(v.array(epsilonEntry), v.minLength(1, 'expected at least one length, received none')),
   onProgress: v.optional(callback<(done: number, total: number, what: string) => void>()),
 });
 
@@ -119,9 +119,7 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
   const parsed = parseOptions(schema, options, 'evaluate');
   const { attacks: chosen, epsilons, norm, clip, batchSize, signal, onProgress } = parsed;
   const examples = data.rows.length;
-  if (model.training === true) {
-    throw new SparringError('TRAINING_MODE', 'evaluate: expected a network in evaluation mode, received one in training mode; call model.eval() first');
-  }
+  guardEvaluating('evaluate', model);
   const { correct } = await accuracy(model, data, { batchSize, ...(signal && { signal }) });
   const robust: RobustFigure[] = [];
   const worst: Evaluation['worst'] = [];
@@ -145,6 +143,7 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
  *
  * @param source - The network that the adversarial inputs are made on.
  * @param model - The network that is measured on them.
+ * @throws SparringError for an unknown attack, a network in training mode, and whatever the attack refuses.
  */
 export async function transferred(
   source: Target,
@@ -152,6 +151,8 @@ export async function transferred(
   data: Dataset,
   { attack, ...options }: AttackOptions & { attack: AttackName; epsilon: number },
 ): Promise<Figure> {
+  if (!names.includes(attack)) throw new SparringError('INVALID_ARGUMENT', `transferred: attack: ${oneOf(attack, names)}`);
+  guardEvaluating('transferred', model);
   const run = attacks[attack] as Attack<AttackOptions & { epsilon: number }>;
   const examples = new Examples(data);
   let correct = 0;

@@ -1,7 +1,6 @@
-import { SparringError } from '../errors.js';
-import { native } from '../native.js';
-import { nearest } from '../options.js';
+import { keep } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
+import { loadTensors } from './stateDict.js';
 
 /**
  * A part of a network: a function of a tensor with parameters. Its parameters are its fields that are tensors, its
@@ -41,9 +40,9 @@ export abstract class Module {
     return [...own, ...inherited];
   }
 
-  /** All parameters. */
+  /** All parameters, one that goes by several names once. */
   parameters(): Tensor[] {
-    return this.namedParameters().map(([, value]) => value);
+    return [...new Set(this.namedParameters().map(([, value]) => value))];
   }
 
   /** The parameters by name: the live tensors, not copies. */
@@ -58,27 +57,7 @@ export abstract class Module {
    * is changed then.
    */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
-    const own = this.namedParameters();
-    const names = own.map(([name]) => name);
-    const unknown = Object.keys(state).find((name) => !names.includes(name));
-    if (unknown !== undefined) {
-      const meant = nearest(unknown, names);
-      throw new SparringError(
-        'INVALID_ARGUMENT',
-        `loadStateDict: unknown parameter '${unknown}'${meant === undefined ? '' : ` (did you mean '${meant}'?)`}; expected ${names.join(', ')}`,
-      );
-    }
-    for (const [name, parameter] of own) {
-      const given = state[name];
-      if (given === undefined) throw new SparringError('INVALID_ARGUMENT', `loadStateDict: expected a tensor for '${name}', received none`);
-      if (given.shape.join() !== parameter.shape.join()) {
-        throw new SparringError('SHAPE_MISMATCH', `loadStateDict: ${name} expects shape [${parameter.shape.join(',')}], received [${given.shape.join(',')}]`);
-      }
-    }
-    for (const [name, parameter] of own) {
-      const numbers = state[name]!.data();
-      native.write(parameter.id, parameter.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers));
-    }
+    loadTensors(this.namedParameters(), state);
   }
 
   /** Turns training behaviour on (or off), here and in all children. */
@@ -99,7 +78,7 @@ export abstract class Module {
       const fields = this as unknown as Record<string, unknown>;
       const value = fields[field];
       if (!(value instanceof Tensor) || value.dtype === dtype) continue;
-      fields[field] = tensor(value.data() as Float32Array, { shape: value.shape, dtype });
+      fields[field] = keep(tensor(value.data() as Float32Array, { shape: value.shape, dtype }));
       value.dispose();
     }
     for (const [, child] of this.children()) child.to(dtype);

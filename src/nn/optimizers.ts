@@ -1,12 +1,12 @@
 /** Optimizers: state beside the parameters, and one fused update in place. Formulas and settings are PyTorch's. */
 import * as v from 'valibot';
-import { native } from '../native.js';
 import { parseOptions } from '../options.js';
 import { call, zeros } from '../tensor/ops.js';
 import { keep, scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
+import { loadTensors } from './stateDict.js';
 
-const atLeastZero = v.pipe(v.number(), v.minValue(0));
+const atLeastZero = v.pipe(v.number(), v.finite(), v.minValue(0));
 const belowOne = v.pipe(v.number(), v.minValue(0), v.maxValue(0.9999999));
 
 /** Moves parameters against their gradients. */
@@ -42,12 +42,13 @@ export abstract class Optimizer {
     );
   }
 
-  /** Takes over the numbers of a state dict, in place. */
+  /**
+   * Takes over the numbers of a state dict, in place.
+   *
+   * @throws SparringError as a module's does; nothing is changed then.
+   */
   loadStateDict(state: Readonly<Record<string, Tensor>>): void {
-    for (const [name, value] of Object.entries(this.stateDict())) {
-      const given = state[name];
-      if (given !== undefined) native.write(value.id, given.data());
-    }
+    loadTensors(Object.entries(this.stateDict()), state);
   }
 
   /** Frees the state. */

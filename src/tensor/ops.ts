@@ -4,11 +4,17 @@
  */
 import { SparringError } from '../errors.js';
 import { native, type Attributes } from '../native.js';
-import { Tensor, tensor, type DType } from './tensor.js';
+import { oneOf } from '../options.js';
+import { Tensor, idOf, tensor, type DType } from './tensor.js';
 
 /** @internal Calls an op by its name. */
-export function call(op: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor[] {
-  return native.call(op, inputs.map((input) => input.id), attributes).map((made) => new Tensor(made));
+export function call(op: string, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor[] {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (!Array.isArray(value) || value.every(Number.isSafeInteger)) continue;
+    throw new SparringError('INVALID_ARGUMENT', `${op}: ${name}: expected whole numbers, received [${value.join(',')}]`);
+  }
+  const ids = inputs.map((input) => idOf(input, op));
+  return native.call(op, ids, attributes).map((made) => new Tensor(made));
 }
 
 function one(op: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor {
@@ -18,10 +24,18 @@ function one(op: string, inputs: readonly Tensor[], attributes?: Attributes): Te
 /** A tensor, or a number that stands for one of its dtype. */
 export type Operand = Tensor | number;
 
+/** Calls an op on tensors and numbers; a number is a tensor of the dtype for as long as the call takes. */
+function mixed(op: string, values: readonly Operand[], dtype: DType): Tensor {
+  const operands = values.map((value) => (value instanceof Tensor ? value : tensor(value, { dtype })));
+  try {
+    return one(op, operands);
+  } finally {
+    for (const operand of operands) if (!values.includes(operand)) operand.dispose();
+  }
+}
+
 function pair(op: string, a: Operand, b: Operand): Tensor {
-  const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : 'float32';
-  const operand = (value: Operand): Tensor => (value instanceof Tensor ? value : tensor(value, { dtype }));
-  return one(op, [operand(a), operand(b)]);
+  return mixed(op, [a, b], a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : 'float32');
 }
 
 // ---- arithmetic -----------------------------------------------------------------------------------------------------
@@ -38,7 +52,7 @@ export const div = (a: Operand, b: Operand): Tensor => pair('div', a, b);
 export const maximum = (a: Operand, b: Operand): Tensor => pair('maximum', a, b);
 /** The smaller of the two; of equals the first takes the gradient. */
 export const minimum = (a: Operand, b: Operand): Tensor => pair('minimum', a, b);
-/** x · factor + shift, for two numbers. */
+/** x · factor + shift, for two numbers; of whole numbers, cut towards zero. */
 export const affine = (x: Tensor, factor: number, shift = 0): Tensor => one('affine', [x], { factor, shift });
 /** x to the power of a number. */
 export const pow = (x: Tensor, exponent: number): Tensor => one('pow', [x], { exponent });
@@ -79,7 +93,10 @@ export const clamp = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: n
 /** 1 where low <= x <= high, else 0. */
 export const inside = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: number; high?: number }): Tensor =>
   one('inside', [x], { low, high });
-/** The same numbers in another dtype; floats are cut towards zero on the way to whole numbers. */
+/**
+ * The same numbers in another dtype. On the way to whole numbers floats are cut towards zero, those beyond the range end
+ * at its ends, and NaN becomes 0.
+ */
 export const cast = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : one('cast', [x], { dtype }));
 
 // ---- comparisons ----------------------------------------------------------------------------------------------------
@@ -99,8 +116,7 @@ export const greaterEqual = (a: Operand, b: Operand): Tensor => pair('greaterEqu
 /** a where the condition is not 0, else b. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : condition.dtype;
-  const operand = (value: Operand): Tensor => (value instanceof Tensor ? value : tensor(value, { dtype }));
-  return one('where', [cast(condition, dtype), operand(a), operand(b)]);
+  return mixed('where', [cast(condition, dtype), a, b], dtype);
 }
 
 // ---- reductions -----------------------------------------------------------------------------------------------------
@@ -128,10 +144,13 @@ export const argmin = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor
 
 /** The norms that lengths are measured in. */
 export type NormName = 'l1' | 'l2' | 'linf';
-const normOps = { l1: 'normL1', l2: 'normL2', linf: 'normLinf' };
+const normOps: Readonly<Record<string, string>> = { l1: 'normL1', l2: 'normL2', linf: 'normLinf' };
 /** The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0. */
-export const norm = (x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor =>
-  one(normOps[order], [x], reduction(options));
+export function norm(x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor {
+  const op = normOps[order];
+  if (op === undefined) throw new SparringError('INVALID_ARGUMENT', `norm: order: ${oneOf(String(order), Object.keys(normOps))}`);
+  return one(op, [x], reduction(options));
+}
 
 // ---- shapes ---------------------------------------------------------------------------------------------------------
 
@@ -147,20 +166,30 @@ export const permute = (x: Tensor, axes: readonly number[]): Tensor => one('perm
 /** The last two axes exchanged. */
 export const transpose = (x: Tensor): Tensor => one('permute', [x], { axes: [1, 0] });
 
-/** A box of x: on each axis, from `starts` up to but not including `stops`. The first axes' rows share memory. */
-export function slice(x: Tensor, starts: readonly number[], stops?: readonly number[]): Tensor {
-  const from = x.shape.map((_, axis) => starts[axis] ?? 0);
-  const to = x.shape.map((length, axis) => stops?.[axis] ?? length);
-  const rowsOnly = x.shape.length > 0 && x.shape.every((length, axis) => axis === 0 || (from[axis] === 0 && to[axis] === length));
-  if (starts.length > x.shape.length || (stops?.length ?? 0) > x.shape.length) {
-    throw new SparringError('SHAPE_MISMATCH', `slice: expected at most ${x.shape.length} entries, received ${Math.max(starts.length, stops?.length ?? 0)}`);
+/** A list with an entry for every axis of x; those at the end that are missing are taken from `otherwise`. */
+function perAxis(op: string, x: Tensor, list: readonly number[], otherwise: readonly number[]): number[] {
+  if (list.length > x.shape.length) {
+    throw new SparringError('SHAPE_MISMATCH', `${op}: expected at most ${x.shape.length} entries, received ${list.length}`);
   }
-  return one(rowsOnly ? 'rows' : 'slice', [x], { starts: from, stops: to });
+  return x.shape.map((_, axis) => list[axis] ?? otherwise[axis]!);
 }
 
-/** Adds `before[axis]` and `after[axis]` elements of a value (0) around x. */
+const nothing = (x: Tensor): number[] => x.shape.map(() => 0);
+
+/** A box of x: on each axis, from `starts` up to but not including `stops`. The first axis' rows share memory. */
+export function slice(x: Tensor, starts: readonly number[], stops: readonly number[] = []): Tensor {
+  const from = perAxis('slice', x, starts, nothing(x));
+  const to = perAxis('slice', x, stops, x.shape);
+  const isRows = x.shape.every((length, axis) => {
+    const isInside = 0 <= from[axis]! && from[axis]! <= to[axis]! && to[axis]! <= length;
+    return axis === 0 ? isInside : from[axis] === 0 && to[axis] === length;
+  });
+  return one(isRows && x.shape.length > 0 ? 'rows' : 'slice', [x], { starts: from, stops: to });
+}
+
+/** Adds `before[axis]` and `after[axis]` elements of a value (0) around x; axes that the lists do not reach stay. */
 export const pad = (x: Tensor, before: readonly number[], after: readonly number[], { value = 0 }: { value?: number } = {}): Tensor =>
-  one('pad', [x], { before, after, value });
+  one('pad', [x], { before: perAxis('pad', x, before, nothing(x)), after: perAxis('pad', x, after, nothing(x)), value });
 /** Joins tensors along an axis (the first by default). */
 export const concat = (parts: readonly Tensor[], { axis = 0 }: { axis?: number } = {}): Tensor => one('concat', parts, { axis });
 /** Joins tensors of one shape along a new first axis. */
@@ -304,7 +333,12 @@ export const zeros = (shape: readonly number[], options: { dtype?: DType } = {})
 export const ones = (shape: readonly number[], options: { dtype?: DType } = {}): Tensor => full(shape, 1, options);
 
 /** 0, 1, ... up to but not including `count`, int32. */
-export const range = (count: number): Tensor => tensor(Int32Array.from({ length: count }, (_, index) => index));
+export function range(count: number): Tensor {
+  if (!Number.isSafeInteger(count) || count < 0) {
+    throw new SparringError('OUT_OF_RANGE', `range: expected a whole number of at least 0, received ${count}`);
+  }
+  return tensor(Int32Array.from({ length: count }, (_, index) => index));
+}
 
 /**
  * Where random numbers come from. They are a function of the seed, the stream (which of a program's uses this is), the
@@ -318,12 +352,15 @@ export interface RandomSource {
   tick?: Tensor;
 }
 
-function counters({ rows, tick }: RandomSource, count: number): [Tensor, Tensor] {
+function counters(op: string, { rows, tick }: RandomSource, count: number): [Tensor, Tensor] {
+  if (rows !== undefined && rows.size !== count) {
+    throw new SparringError('SHAPE_MISMATCH', `${op}: rows: expected ${count}, one an example, received ${rows.size}`);
+  }
   return [rows ?? range(count), tick ?? tensor(0, { dtype: 'int32' })];
 }
 
 function random(op: string, shape: readonly number[], source: RandomSource, attributes: Attributes): Tensor {
-  const inputs = counters(source, shape[0] ?? 1);
+  const inputs = counters(op, source, shape[0] ?? 1);
   const drawn = one(op, inputs, { ...attributes, shape: shape.slice(1), seed: source.seed, stream: source.stream ?? 0 });
   return shape.length === 0 ? reshape(drawn, []) : drawn;
 }
@@ -353,7 +390,7 @@ export const normal = (
 
 /** Each element of x [B, ...] set to 0 with probability `rate`, else divided by 1 - rate. */
 export const dropout = (x: Tensor, { rate, ...source }: RandomSource & { rate: number }): Tensor =>
-  one('dropout', [x, ...counters(source, x.shape[0] ?? 1)], {
+  one('dropout', [x, ...counters('dropout', source, x.shape[0] ?? 1)], {
     rate,
     seed: source.seed,
     stream: source.stream ?? 0,

@@ -2,7 +2,7 @@
 import { SparringError } from '../errors.js';
 import { native, type NativeTensor } from '../native.js';
 import { scope } from './scope.js';
-import { Tensor, dtypeCode } from './tensor.js';
+import { Tensor, dtypeCode, idOf } from './tensor.js';
 
 /** What a planned function gives: tensors in an array or under names. */
 export type PlanOutputs = readonly Tensor[] | Readonly<Record<string, Tensor>>;
@@ -19,11 +19,22 @@ export interface Planned<A extends readonly Tensor[], R extends PlanOutputs> {
   dispose(): void;
 }
 
-/** A traced function: its number, the names of its outputs if they have names, and the run that is under way. */
+/** A traced function: its number, the names of its outputs if they have names, its last run, and how many wait for that. */
 interface Plan {
   plan: number;
   names: string[] | undefined;
   last: Promise<unknown>;
+  waiting: number;
+}
+
+/** Frees a plan once no run waits for its turn. */
+function release(entry: Plan): void {
+  if (entry.waiting === 0) {
+    native.planRelease(entry.plan);
+    return;
+  }
+  const again = (): void => release(entry);
+  entry.last.then(again, again);
 }
 
 const plansKept = 8;
@@ -31,15 +42,17 @@ const plansKept = 8;
 let tracing = false;
 
 function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor[]): Plan {
-  if (tracing) throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
   tracing = true;
   let made: Plan | undefined;
   try {
     scope(() => {
       const stands = native.traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)])).map((entry) => new Tensor(entry));
       const outputs = fn(...stands);
-      const plan = native.traceEnd(Object.values(outputs).map((output) => output.id));
-      made = { plan, names: Array.isArray(outputs) ? undefined : Object.keys(outputs), last: Promise.resolve() };
+      if (outputs instanceof Tensor || outputs instanceof Promise) {
+        throw new SparringError('INVALID_ARGUMENT', 'planned: expected a function that returns an array or record of tensors');
+      }
+      const plan = native.traceEnd(Object.values(outputs).map((output) => idOf(output, 'planned')));
+      made = { plan, names: Array.isArray(outputs) ? undefined : Object.keys(outputs), last: Promise.resolve(), waiting: 0 };
     });
   } finally {
     if (made === undefined) native.traceEnd();
@@ -68,15 +81,17 @@ function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor
 export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: (...inputs: A) => R): Planned<A, R> {
   const plans = new Map<string, Plan>();
   const find = (inputs: readonly Tensor[]): Plan => {
+    if (tracing) throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
+    for (const input of inputs) idOf(input, 'planned');
     const key = inputs.map((input) => `${input.dtype}[${input.shape.join()}]`).join();
     const entry = plans.get(key) ?? trace(fn as unknown as (...inputs: Tensor[]) => PlanOutputs, inputs);
     // The least recently used goes first when there are too many.
     plans.delete(key);
     plans.set(key, entry);
     if (plans.size > plansKept) {
-      const [oldest, { plan }] = plans.entries().next().value!;
+      const [oldest, left] = plans.entries().next().value!;
       plans.delete(oldest);
-      native.planRelease(plan);
+      release(left);
     }
     return entry;
   };
@@ -85,14 +100,23 @@ export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: 
     return (names === undefined ? tensors : Object.fromEntries(names.map((name, index) => [name, tensors[index]!]))) as R;
   };
   const ids = (inputs: readonly Tensor[]): number[] => inputs.map((input) => input.id);
-  const run = (...inputs: A): Promise<R> => {
+  const run = async (...inputs: A): Promise<R> => {
     const entry = find(inputs);
-    const given = ids(inputs);
+    // Handles of its own: the caller may dispose of the inputs while the run waits for its turn.
+    const held = ids(inputs).map((id) => native.detach(id).id);
+    const start = (): Promise<NativeTensor[]> => {
+      entry.waiting--;
+      try {
+        return native.planRun(entry.plan, held);
+      } finally {
+        held.forEach((id) => native.release(id));
+      }
+    };
     // A plan has one set of buffers: its runs follow one another.
-    const start = (): Promise<NativeTensor[]> => native.planRun(entry.plan, given);
+    entry.waiting++;
     const result = entry.last.then(start, start);
     entry.last = result;
-    return result.then((made) => wrap(made, entry));
+    return wrap(await result, entry);
   };
   return Object.assign(run, {
     sync: (...inputs: A) => {
@@ -101,7 +125,7 @@ export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: 
     },
     inspect: (...inputs: A) => native.planInfo(find(inputs).plan),
     dispose: () => {
-      for (const { plan } of plans.values()) native.planRelease(plan);
+      for (const entry of plans.values()) release(entry);
       plans.clear();
     },
   });

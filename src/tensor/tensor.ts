@@ -8,6 +8,7 @@ export type DType = 'float32' | 'float64' | 'int32' | 'uint8';
 export type NestedNumbers = number | readonly NestedNumbers[];
 
 const dtypes: readonly DType[] = ['float32', 'float64', 'int32', 'uint8'];
+const mostAxes = 8;
 const arrays = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array };
 
 let created: (tensor: Tensor) => void = () => undefined;
@@ -55,8 +56,14 @@ export class Tensor {
 
   /** @internal The engine's number for it. */
   get id(): number {
+    return this.idFor('tensor');
+  }
+
+  /** @internal The same, for a call of this name. */
+  idFor(call: string): number {
     if (this.#disposed) {
-      throw new SparringError('DISPOSED', `tensor: expected a live tensor, received one of shape [${this.shape.join(',')}] that has been disposed`);
+      const shape = this.shape.join(',');
+      throw new SparringError('DISPOSED', `${call}: expected a live tensor, received one of shape [${shape}] that has been disposed`);
     }
     return this.#handle.id;
   }
@@ -112,6 +119,12 @@ export class Tensor {
   toString(): string {
     return `Tensor(${this.dtype} [${this.shape.join(',')}])`;
   }
+}
+
+/** @internal The engine's number for what a call of this name received as a tensor. */
+export function idOf(value: unknown, call: string): number {
+  if (value instanceof Tensor) return value.idFor(call);
+  throw new SparringError('INVALID_ARGUMENT', `${call}: expected a tensor, received ${value === null ? 'null' : typeof value}`);
 }
 
 /** @internal The engine's number for a dtype. */
@@ -178,6 +191,9 @@ export function tensor(values: NestedNumbers | NumberArray, options: TensorOptio
   const dtype = options.dtype ?? dtypeOf(values);
   const code = dtypeCode(dtype);
   const wanted = options.shape ?? shape;
+  if (wanted.length > mostAxes) {
+    throw new SparringError('SHAPE_MISMATCH', `tensor: expected at most ${mostAxes} axes, received ${wanted.length}`);
+  }
   if (wanted.some((length) => !Number.isInteger(length) || length < 0)) {
     throw new SparringError('SHAPE_MISMATCH', `tensor: expected a shape of whole numbers, received [${wanted.join(',')}]`);
   }

@@ -1,5 +1,8 @@
+import * as v from 'valibot';
+import { attackEntries } from '../adversary/attack.js';
 import type { Classifier } from '../autodiff/autodiff.js';
 import { batches, type Dataset } from '../data/dataset.js';
+import { parseOptions } from '../options.js';
 import { argmax, cast, equal, sum } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
@@ -10,11 +13,14 @@ import { Examples } from './examples.js';
 export const countCorrect = (model: Classifier, x: Tensor, y: Tensor): Tensor =>
   sum(cast(equal(argmax(model.forward(x)), y), 'float64'));
 
+const schema = v.strictObject({ batchSize: attackEntries.batchSize, signal: attackEntries.signal });
+
 /**
  * How many examples of a data set a network classifies rightly.
  *
  * @param model - A network from inputs [B, ...] to logits [B, K], in evaluation mode.
  * @param options - `batchSize` (500), which does not change the result, and a `signal` to stop.
+ * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options.
  *
  * @example
  * ```ts
@@ -29,8 +35,9 @@ export const countCorrect = (model: Classifier, x: Tensor, y: Tensor): Tensor =>
 export async function accuracy(
   model: Classifier,
   data: Dataset,
-  { batchSize = 500, signal }: { batchSize?: number; signal?: AbortSignal } = {},
+  options: { batchSize?: number; signal?: AbortSignal } = {},
 ): Promise<{ correct: number; total: number }> {
+  const { batchSize, signal } = parseOptions(schema, options, 'accuracy');
   const examples = new Examples(data);
   const count = planned((rows) => {
     const { x, y } = examples.batch(rows);

@@ -164,10 +164,11 @@ export async function* train(model: Module, data: Dataset, options: TrainOptions
     const first = checkpoint === undefined ? 0 : await readCheckpoint(checkpoint, model, optimizer, identity);
     for (let epoch = first; epoch < epochs; epoch++) {
       const epochStarted = performance.now();
-      model.train();
       let total = 0;
       for (const rows of batches(data, { size, seed, epoch })) {
         signal?.throwIfAborted();
+        // Before each step: whoever attacks the network between two puts it in evaluation mode.
+        model.train();
         const rate = optimizer.rate * schedule(optimizer.steps, steps);
         const loss = await scope(async () => {
           const inputs = [tensor(rows), tensor(rate, { dtype: 'float64' }), tensor(optimizer.steps, { dtype: 'int32' })] as const;

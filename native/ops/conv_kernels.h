@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+/**
+ * The two inner loops of convolution. Both read pixels where they lie, a vector of neighbours at a time: no matrix of
+ * patches is ever written. A tile of sums stays in registers while its terms go by, large enough that every number
+ * loaded is used several times.
+ */
+namespace sparring {
+
+/** `length` terms, whose pixels begin at `source` and whose weights are the panel's from number `first` on. */
+struct Run {
+  int64_t source;
+  int64_t first;
+};
+
+/**
+ * out[r][x] (+)= sum of weight[term][r] * source[term][x], for a tile of rows r and neighbouring pixels x. The terms are
+ * those of `runs`; from one to the next within a run, the pixels are `step` apart and the weights as many as the tile
+ * has rows.
+ */
+template <class T>
+struct Product {
+  const T* source;
+  const Run* runs;
+  int64_t runCount;
+  int64_t length;
+  int64_t step;
+  const T* weights;
+  T* out;
+  /** Where each row's pixels are in `out`. */
+  const int64_t* places;
+  /** What each row's sums start from; null to start from what is in `out`. */
+  const T* start;
+};
+
+/** Where a vector of pixels is, in the cotangent and in the source. */
+struct Step {
+  int64_t cotangent;
+  int64_t source;
+};
+
+/**
+ * sums[r][t] += sum of cotangent[r][pixel] * source[t][pixel], for a tile of rows r and taps t, over the pixels of
+ * `steps`.
+ */
+template <class T>
+struct Correlation {
+  const T* cotangent;
+  int64_t cotangentStep;  // from one row of the tile to the next
+  const T* source;
+  const int64_t* taps;  // from `source` to each tap's pixels
+  const Step* steps;
+  int64_t stepCount;
+  T* sums;
+  int64_t sumsStep;       // from one row of the tile to the next
+  const int64_t* places;  // where each tap's sum is
+};
+
+/** The inner loops in all sizes of tile, for one kind of vector. */
+template <class T>
+struct Kernels {
+  static constexpr int mostRows = 12;
+  static constexpr int mostVectors = 4;
+  static constexpr int mostOutputs = 4;
+  static constexpr int mostTaps = 6;
+
+  /** Numbers in a vector. */
+  int lanes;
+  /** Vectors of sums that the registers hold. */
+  int sums;
+  /** By rows and vectors, less one each; null where the registers do not hold the tile. */
+  std::array<std::array<void (*)(const Product<T>&), mostVectors>, mostRows> product;
+  /** By rows and taps, likewise. */
+  std::array<std::array<void (*)(const Correlation<T>&), mostTaps>, mostOutputs> correlation;
+};
+
+/** The kernels that take the fewest steps along a row of that many pixels, on this machine. */
+template <class T>
+const Kernels<T>& kernelsFor(int64_t width);
+
+}  // namespace sparring

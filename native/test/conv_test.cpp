@@ -1,0 +1,291 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/parallel.h"
+#include "ops/ops.h"
+#include "test/check.h"
+#include "test/tensors.h"
+
+using namespace sparring;
+using namespace sparring::test;
+
+namespace {
+
+struct Case2d {
+  int64_t batch, channels, height, width, outputs;
+  std::vector<int64_t> kernel, stride, padding, dilation;
+  int64_t groups;
+
+  [[nodiscard]] int64_t out(int axis) const {
+    const int64_t size = axis == 0 ? height : width;
+    return (size + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1;
+  }
+  [[nodiscard]] Shape image() const { return {batch, channels, height, width}; }
+  [[nodiscard]] Shape weight() const { return {outputs, channels / groups, kernel[0], kernel[1]}; }
+  [[nodiscard]] Shape output() const { return {batch, outputs, out(0), out(1)}; }
+  [[nodiscard]] Attributes attributes() const {
+    return {{"stride", stride}, {"padding", padding}, {"dilation", dilation}, {"groups", static_cast<double>(groups)}};
+  }
+  [[nodiscard]] Attributes forInput() const {
+    Attributes result = attributes();
+    result.set("inputSize", std::vector<int64_t>{height, width});
+    return result;
+  }
+  [[nodiscard]] Attributes forWeight() const {
+    Attributes result = attributes();
+    result.set("kernelSize", kernel);
+    return result;
+  }
+};
+
+/** The three ops as one sum over its definition, in double: whichever of the three is the target takes the products. */
+enum class Target { output, image, weight };
+std::vector<double> naive(const Case2d& c, Target target, const std::vector<double>& a, const std::vector<double>& b) {
+  const Shape of = target == Target::output ? c.output() : target == Target::image ? c.image() : c.weight();
+  std::vector<double> result(static_cast<size_t>(of.size()));
+  const int64_t perGroup = c.channels / c.groups;
+  const int64_t oh = c.out(0);
+  const int64_t ow = c.out(1);
+  for (int64_t n = 0; n < c.batch; n++) {
+    for (int64_t o = 0; o < c.outputs; o++) {
+      for (int64_t y = 0; y < oh; y++) {
+        for (int64_t x = 0; x < ow; x++) {
+          for (int64_t k = 0; k < perGroup; k++) {
+            for (int64_t ky = 0; ky < c.kernel[0]; ky++) {
+              for (int64_t kx = 0; kx < c.kernel[1]; kx++) {
+                const int64_t iy = y * c.stride[0] - c.padding[0] + ky * c.dilation[0];
+                const int64_t ix = x * c.stride[1] - c.padding[1] + kx * c.dilation[1];
+                if (iy < 0 || iy >= c.height || ix < 0 || ix >= c.width) continue;
+                const int64_t channel = o / (c.outputs / c.groups) * perGroup + k;
+                const auto image = static_cast<size_t>(((n * c.channels + channel) * c.height + iy) * c.width + ix);
+                const auto weight = static_cast<size_t>(((o * perGroup + k) * c.kernel[0] + ky) * c.kernel[1] + kx);
+                const auto out = static_cast<size_t>(((n * c.outputs + o) * oh + y) * ow + x);
+                if (target == Target::output) result[out] += a[image] * b[weight];
+                if (target == Target::image) result[image] += a[out] * b[weight];
+                if (target == Target::weight) result[weight] += a[image] * b[out];
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  return result;
+}
+
+const std::vector<Case2d> cases2d{
+    {2, 1, 28, 28, 20, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1},  // LeNet
+    {3, 20, 12, 12, 50, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1},
+    {2, 3, 9, 7, 5, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    {2, 3, 32, 32, 33, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    {5, 7, 13, 11, 6, {3, 2}, {2, 3}, {1, 0}, {1, 1}, 1},
+    {1, 4, 10, 12, 6, {3, 3}, {1, 2}, {2, 3}, {2, 3}, 2},
+    {3, 6, 8, 8, 6, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 6},   // depthwise
+    {4, 17, 5, 6, 19, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1},  // pointwise
+    {2, 4, 7, 7, 3, {7, 7}, {1, 1}, {0, 0}, {1, 1}, 1},    // one output pixel
+    {2, 2, 3, 3, 3, {5, 4}, {1, 1}, {3, 4}, {1, 1}, 1},    // a kernel larger than the image
+    {2, 3, 1, 40, 7, {1, 9}, {1, 1}, {0, 4}, {1, 1}, 1},   // in effect one dimension
+    {1, 8, 16, 16, 9, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1},
+    {2, 70, 9, 9, 65, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    {2, 12, 15, 17, 8, {4, 4}, {3, 2}, {1, 2}, {1, 2}, 4},
+    {9, 1, 6, 5, 1, {3, 3}, {1, 1}, {0, 0}, {1, 1}, 1},
+};
+
+Tensor conv(const Case2d& c, const Tensor& image, const Tensor& weight) { return ops::one("conv2d", c.attributes(), image, weight).tensor(); }
+Tensor inputGrad(const Case2d& c, const Tensor& ct, const Tensor& weight) {
+  return ops::one("conv2dInputGrad", c.forInput(), ct, weight).tensor();
+}
+Tensor weightGrad(const Case2d& c, const Tensor& image, const Tensor& ct) {
+  return ops::one("conv2dWeightGrad", c.forWeight(), image, ct).tensor();
+}
+
+}  // namespace
+
+TEST(convolutionsAreTheSumsTheyAreDefinedAs) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double tolerance = dtype == DType::float32 ? 2e-6 : 1e-14;
+    for (const Case2d& c : cases2d) {
+      const Tensor image = randomTensor(c.image(), dtype, 1);
+      const Tensor weight = randomTensor(c.weight(), dtype, 2);
+      const Tensor ct = randomTensor(c.output(), dtype, 3);
+      const Tensor out = conv(c, image, weight);
+      CHECK(out.shape() == c.output());
+      CHECK(out.dtype() == dtype);
+      CHECK(close(valuesOf(out), naive(c, Target::output, valuesOf(image), valuesOf(weight)), tolerance));
+      CHECK(close(valuesOf(inputGrad(c, ct, weight)), naive(c, Target::image, valuesOf(ct), valuesOf(weight)), tolerance));
+      CHECK(close(valuesOf(weightGrad(c, image, ct)), naive(c, Target::weight, valuesOf(image), valuesOf(ct)), tolerance));
+    }
+  }
+}
+
+TEST(aBiasIsAddedToEachPixelOfItsChannel) {
+  for (const Case2d& c : cases2d) {
+    const Tensor image = randomTensor(c.image(), DType::float32, 1);
+    const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+    const Tensor bias = randomTensor({c.outputs}, DType::float32, 3);
+    std::vector<double> expected = naive(c, Target::output, valuesOf(image), valuesOf(weight));
+    const int64_t pixels = c.out(0) * c.out(1);
+    for (size_t i = 0; i < expected.size(); i++) {
+      expected[i] += valuesOf(bias)[static_cast<size_t>(static_cast<int64_t>(i) / pixels % c.outputs)];
+    }
+    CHECK(close(valuesOf(ops::one("conv2d", c.attributes(), image, weight, bias).tensor()), expected, 2e-6));
+  }
+}
+
+TEST(anExampleDoesNotDependOnBatchSizeOrThreads) {
+  const int threads = threadCount();
+  for (const Case2d& c : cases2d) {
+    Case2d one = c;
+    one.batch = 1;
+    const Tensor image = randomTensor(c.image(), DType::float32, 1);
+    const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+    const Tensor ct = randomTensor(c.output(), DType::float32, 3);
+    setThreadCount(3);
+    const Tensor out = conv(c, image, weight);
+    const Tensor back = inputGrad(c, ct, weight);
+    setThreadCount(1);
+    for (int64_t i = 0; i < c.batch; i++) {
+      CHECK(sameBits(conv(one, part(image, i, one.image()), weight), part(out, i, one.output())));
+      CHECK(sameBits(inputGrad(one, part(ct, i, one.output()), weight), part(back, i, one.image())));
+    }
+    setThreadCount(threads);
+  }
+}
+
+TEST(aWeightGradientIsTheSameRunAfterRun) {
+  const Case2d c = cases2d[1];
+  const Tensor image = randomTensor(c.image(), DType::float32, 1);
+  const Tensor ct = randomTensor(c.output(), DType::float32, 2);
+  const Tensor first = weightGrad(c, image, ct);
+  for (int i = 0; i < 3; i++) CHECK(sameBits(weightGrad(c, image, ct), first));
+}
+
+TEST(axesInFrontBroadcast) {
+  const int threads = threadCount();
+  setThreadCount(2);
+  for (const Case2d& c : cases2d) {
+    for (const auto& [imageLead, weightLead, lead] : std::vector<std::array<Shape, 3>>{
+             {Shape{2}, Shape{}, Shape{2}},
+             {Shape{}, Shape{3}, Shape{3}},
+             {Shape{2}, Shape{2}, Shape{2}},
+             {Shape{2, 1}, Shape{3}, Shape{2, 3}},
+             {Shape{1, 3}, Shape{2, 1}, Shape{2, 3}},
+         }) {
+      const Tensor image = randomTensor(imageLead.then(c.image()), DType::float32, 1);
+      const Tensor weight = randomTensor(weightLead.then(c.weight()), DType::float32, 2);
+      const Tensor ct = randomTensor(imageLead.then(c.output()), DType::float32, 3);
+      const Tensor shared = randomTensor(weightLead.then(c.output()), DType::float32, 4);
+      const Tensor out = conv(c, image, weight);
+      const Tensor back = inputGrad(c, ct, weight);
+      const Tensor weights = weightGrad(c, image, shared);
+      CHECK(out.shape() == lead.then(c.output()));
+      CHECK(back.shape() == lead.then(c.image()));
+      CHECK(weights.shape() == lead.then(c.weight()));
+      for (int64_t i = 0; i < lead.size(); i++) {
+        const int64_t a = broadcastIndex(i, lead, imageLead);
+        const int64_t b = broadcastIndex(i, lead, weightLead);
+        const Tensor oneImage = part(image, a, c.image());
+        const Tensor oneWeight = part(weight, b, c.weight());
+        CHECK(sameBits(part(out, i, c.output()), conv(c, oneImage, oneWeight)));
+        CHECK(sameBits(part(back, i, c.image()), inputGrad(c, part(ct, a, c.output()), oneWeight)));
+        CHECK(sameBits(part(weights, i, c.weight()), weightGrad(c, oneImage, part(shared, b, c.output()))));
+      }
+    }
+  }
+  setThreadCount(threads);
+}
+
+TEST(biasesHaveAxesInFrontToo) {
+  const Case2d c = cases2d[2];
+  const Tensor image = randomTensor(c.image(), DType::float32, 1);
+  const Tensor weight = randomTensor(Shape{2}.then(c.weight()), DType::float32, 2);
+  const Tensor bias = randomTensor({2, c.outputs}, DType::float32, 3);
+  const Tensor out = ops::one("conv2d", c.attributes(), image, weight, bias).tensor();
+  for (int64_t i = 0; i < 2; i++) {
+    CHECK(sameBits(part(out, i, c.output()), ops::one("conv2d", c.attributes(), image, part(weight, i, c.weight()),
+                                                      part(bias, i, {c.outputs}))
+                                                 .tensor()));
+  }
+}
+
+TEST(anEmptyBatchGivesAnEmptyOutputAndAZeroGradient) {
+  Case2d c = cases2d[2];
+  c.batch = 0;
+  const Tensor image = Tensor::allocate({c.image(), DType::float32});
+  const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+  const Tensor ct = conv(c, image, weight);
+  CHECK(ct.shape() == c.output());
+  CHECK(inputGrad(c, ct, weight).shape() == c.image());
+  for (const double value : valuesOf(weightGrad(c, image, ct))) CHECK(value == 0);
+}
+
+/** Each op's rule, twice over, against differences of a scalar of its output; see checkDerivatives. */
+TEST(derivativesOfEveryOrderAreConvolutions) {
+  for (const size_t index : {2, 4, 5, 6}) {
+    const Case2d& c = cases2d[index];
+    const Value image = randomTensor(c.image(), DType::float64, 1);
+    const Value weight = randomTensor(c.weight(), DType::float64, 2);
+    const Value bias = randomTensor({c.outputs}, DType::float64, 3);
+    const Value ct = randomTensor(c.output(), DType::float64, 4);
+    CHECK(derivativesAgree("conv2d", c.attributes(), {image, weight, bias}));
+    CHECK(derivativesAgree("conv2dInputGrad", c.forInput(), {ct, weight}));
+    CHECK(derivativesAgree("conv2dWeightGrad", c.forWeight(), {image, ct}));
+  }
+}
+
+TEST(derivativesOfBroadcastOperandsAreSummed) {
+  const Case2d& c = cases2d[2];
+  const Value image = randomTensor(c.image(), DType::float64, 1);
+  const Value images = randomTensor(Shape{2, 1}.then(c.image()), DType::float64, 2);
+  const Value weight = randomTensor(c.weight(), DType::float64, 3);
+  const Value weights = randomTensor(Shape{3}.then(c.weight()), DType::float64, 4);
+  const Value ct = randomTensor(c.output(), DType::float64, 5);
+  const Value cts = randomTensor(Shape{3}.then(c.output()), DType::float64, 6);
+  const Value bias = randomTensor({c.outputs}, DType::float64, 7);
+  CHECK(derivativesAgree("conv2d", c.attributes(), {image, weights, bias}));
+  CHECK(derivativesAgree("conv2d", c.attributes(), {images, weight, bias}));
+  CHECK(derivativesAgree("conv2d", c.attributes(), {images, weights, bias}));
+  CHECK(derivativesAgree("conv2dInputGrad", c.forInput(), {cts, weight}));
+  CHECK(derivativesAgree("conv2dInputGrad", c.forInput(), {ct, weights}));
+  CHECK(derivativesAgree("conv2dWeightGrad", c.forWeight(), {image, cts}));
+  CHECK(derivativesAgree("conv2dWeightGrad", c.forWeight(), {images, ct}));
+  CHECK(derivativesAgree("conv2dWeightGrad", c.forWeight(), {images, cts}));
+}
+
+TEST(wrongConvolutionsAreRefused) {
+  const auto zeros = [](const Shape& shape, DType dtype = DType::float32) { return ops::full(shape, 0, dtype); };
+  const auto refuse = [&](const Shape& image, const Shape& weight, Attributes attributes, ErrorCode code, const char* words) {
+    CHECK_FAILS(ops::one("conv2d", attributes, zeros(image), zeros(weight)), code, words);
+  };
+  const Shape image{2, 3, 8, 8};
+  const Shape weight{4, 3, 3, 3};
+  refuse({3, 8, 8}, weight, {}, ErrorCode::shapeMismatch, "conv2d: input: expected [batch, channels, height, width]");
+  refuse(image, {3, 3, 3}, {}, ErrorCode::shapeMismatch, "weight: expected [outputs, channels / groups, height, width]");
+  refuse(image, {4, 2, 3, 3}, {}, ErrorCode::shapeMismatch, "weight: expected 3 input channels, received 2");
+  refuse(image, {4, 3, 9, 3}, {}, ErrorCode::shapeMismatch, "expected a kernel of 1 to 8 pixels in height");
+  refuse(image, {4, 3, 3, 0}, {}, ErrorCode::shapeMismatch, "expected a kernel of 1 to 8 pixels in width");
+  refuse(image, weight, {{"dilation", std::vector<int64_t>{1, 4}}}, ErrorCode::shapeMismatch, "with dilation 4");
+  refuse(image, weight, {{"stride", std::vector<int64_t>{0, 1}}}, ErrorCode::invalidArgument, "stride: expected at least 1, received 0");
+  refuse(image, weight, {{"dilation", std::vector<int64_t>{1, 0}}}, ErrorCode::invalidArgument, "dilation: expected at least 1, received 0");
+  refuse(image, weight, {{"padding", std::vector<int64_t>{-1, 0}}}, ErrorCode::invalidArgument, "padding: expected at least 0, received -1");
+  refuse(image, weight, {{"stride", std::vector<int64_t>{1}}}, ErrorCode::invalidArgument, "stride: expected 2 numbers, received 1");
+  refuse(image, weight, {{"groups", 2.0}}, ErrorCode::invalidArgument, "groups: expected a divisor of 3 input and 4 output channels, received 2");
+  refuse(image, weight, {{"groups", 0.0}}, ErrorCode::invalidArgument, "groups: expected a divisor");
+  refuse({3, 2, 3, 8, 8}, {2, 4, 3, 3, 3}, {}, ErrorCode::shapeMismatch, "");
+  CHECK_FAILS(ops::one("conv2d", {}, zeros(image), zeros(weight, DType::float64)), ErrorCode::dtypeMismatch,
+              "expected tensors of one dtype, received float32 and float64");
+  CHECK_FAILS(ops::one("conv2d", {}, zeros(image, DType::uint8), zeros(weight, DType::uint8)), ErrorCode::dtypeMismatch,
+              "expected float32 or float64, received uint8");
+  CHECK_FAILS(ops::one("conv2d", {}, zeros(image), zeros(weight), zeros({5})), ErrorCode::shapeMismatch, "bias: expected [4]");
+  const Attributes size{{"inputSize", std::vector<int64_t>{8, 8}}};
+  CHECK_FAILS(ops::one("conv2dInputGrad", size, zeros({2, 4, 5, 6}), zeros(weight)), ErrorCode::shapeMismatch,
+              "cotangent: expected [.., 4, 6, 6]");
+  CHECK_FAILS(ops::one("conv2dInputGrad", size, zeros({2, 5, 6, 6}), zeros(weight)), ErrorCode::shapeMismatch,
+              "cotangent: expected [.., 4, 6, 6]");
+  const Attributes kernel{{"kernelSize", std::vector<int64_t>{3, 3}}};
+  CHECK_FAILS(ops::one("conv2dWeightGrad", kernel, zeros(image), zeros({3, 4, 6, 6})), ErrorCode::shapeMismatch,
+              "cotangent: expected a batch of 2");
+  CHECK_FAILS(ops::one("conv2dWeightGrad", kernel, zeros(image), zeros({2, 4, 6, 7})), ErrorCode::shapeMismatch,
+              "cotangent: expected [.., 4, 6, 6]");
+}

@@ -1,0 +1,196 @@
+/** `sparring train` */
+import { rm, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Dataset } from '../data/dataset.js';
+import type { Sequential } from '../nn/layers.js';
+import { accuracy as accuracyText, duration } from '../report/format.js';
+import { wilson } from '../report/intervals.js';
+import type { Figure } from '../report/results.js';
+import { accuracy } from '../training/accuracy.js';
+import type { Method } from '../training/method.js';
+import * as methods from '../training/methods.js';
+import { train, type EpochEvent, type OptimizerChoice, type TrainOptions } from '../training/train.js';
+import { defineCommand, type Values } from './command.js';
+import { refusal } from './failure.js';
+import { entries } from './grid.js';
+import { dataNames, load, withValidation } from './images.js';
+import { build, saveNetwork, type Description } from './network.js';
+import { checkLengths, checkWritable, dataDir, epsilon, norm } from './options.js';
+import type { Session } from './session.js';
+import { choice, either, file, list, option, real, whole } from './values.js';
+
+const lwaOnly = { only: { option: 'method', values: ['lwa'] } };
+const methodNames = Object.keys(methods) as (keyof typeof methods)[];
+const rates = { sgd: 0.05, adam: 0.001 };
+
+const options = {
+  model: option(choice(['mlp', 'lenet']), 'network: mlp (dense layers) or lenet', { fallback: 'mlp' }),
+  data: option(choice(dataNames), `data set: ${either(dataNames)}`, { fallback: 'mnist' }),
+  dataDir,
+  method: option(choice(methodNames), `how it learns: ${either(methodNames)}`, { required: true }),
+  epsilon: { ...epsilon, ...lwaOnly },
+  norm: { ...norm, ...lwaOnly },
+  perturbation: option(
+    choice(['loss', 'alpha']),
+    "the adversary's aim: to lower the likelihood (loss) or to change the class (alpha)",
+    { fallback: 'loss', ...lwaOnly },
+  ),
+  epochs: option(whole({ least: 1 }), 'passes over the training images', { fallback: 6 }),
+  batchSize: option(whole({ least: 1 }), 'images a step', { fallback: 128 }),
+  optimizer: option(choice(['sgd', 'adam']), 'optimizer: sgd or adam', { fallback: 'sgd' }),
+  rate: option(real({ least: 0 }), 'learning rate at the start; it falls to 0 along half a cosine', {
+    fallbackText: Object.entries(rates)
+      .map(([name, rate]) => `${rate} for ${name}`)
+      .join(', '),
+  }),
+  momentum: option(real({ least: 0, below: 1 }), 'momentum', {
+    fallback: 0.9,
+    only: { option: 'optimizer', values: ['sgd'] },
+  }),
+  weightDecay: option(real({ least: 0 }), 'weight decay', { fallback: 0 }),
+  seed: option(whole({ least: 0 }), 'seed of the split, the first weights, the order and the dropout', { fallback: 0 }),
+  hidden: option(list(whole({ least: 1 })), 'widths of the hidden layers', {
+    fallback: [1000, 1000],
+    only: { option: 'model', values: ['mlp'] },
+  }),
+  activation: option(choice(['relu', 'tanh']), 'activation: relu or tanh', { fallback: 'relu' }),
+  dropout: option(real({ least: 0, below: 1 }), 'fraction of the hidden units left out at each step', { fallback: 0 }),
+  out: option(file, 'where the trained network goes, a safetensors file', { required: true }),
+  checkpoint: option(
+    file,
+    'file that keeps the state after each epoch, so that a stopped training can go on; removed at the end',
+    { fallbackText: 'none' },
+  ),
+};
+
+type Options = Values<typeof options>;
+
+function describeModel(
+  { model, hidden, activation, dropout, seed }: Options,
+  { shape, classes }: Dataset,
+): Pick<Description, 'model' | 'options'> {
+  const [channels, height, width] = shape as [number, number, number];
+  const own = { mlp: { inputs: channels * height * width, hidden }, lenet: { channels, height, width } }[model];
+  return { model, options: { ...own, classes, activation, dropout, seed } };
+}
+
+function methodOf({ method, epsilon, norm, perturbation }: Options): Method {
+  return { normal: () => methods.normal(), lwa: () => methods.lwa({ epsilon, norm, perturbation }) }[method]();
+}
+
+function optimizerOf({ optimizer, rate = rates[optimizer], momentum, weightDecay }: Options): OptimizerChoice {
+  return optimizer === 'sgd' ? { name: 'sgd', rate, momentum, weightDecay } : { name: 'adam', rate, weightDecay };
+}
+
+type Epoch = Omit<EpochEvent, 'type' | 'epochs'>;
+
+interface Learning extends Omit<TrainOptions, 'checkpoint'> {
+  /** What it is called while it goes on. */
+  what: string;
+  epochs: number;
+  checkpoint: string | undefined;
+}
+
+/** Trains, and tells the session of it; what each epoch gave. */
+async function learn(
+  session: Session,
+  network: Sequential,
+  images: Dataset,
+  { what, checkpoint, ...training }: Learning,
+): Promise<Epoch[]> {
+  const { epochs } = training;
+  const history: Epoch[] = [];
+  let kept = 0;
+  session.saved = () =>
+    checkpoint === undefined || kept === 0
+      ? undefined
+      : `${checkpoint} keeps the state after epoch ${kept} of ${epochs}; the same command goes on from there`;
+  session.unsaved =
+    checkpoint === undefined
+      ? 'nothing was saved; with --checkpoint <file> a stopped training can go on'
+      : `nothing was saved yet: ${checkpoint} is written after each epoch`;
+  const { signal } = session;
+  for await (const event of train(network, images, {
+    ...training,
+    signal,
+    ...(checkpoint !== undefined && { checkpoint }),
+  })) {
+    if (event.type === 'step') {
+      const { step, steps, epoch, loss } = event;
+      if (epoch - 1 > kept) session.note(`going on from ${checkpoint} with epoch ${epoch}`);
+      kept = epoch - 1;
+      session.progress({ what, done: step, total: steps, detail: `epoch ${epoch}/${epochs}, loss ${loss.toFixed(3)}` });
+    } else if (event.type === 'epoch') {
+      const { epoch, loss, validation, seconds } = event;
+      history.push({ epoch, loss, validation, seconds });
+      kept = epoch;
+      const part = `${(100 * validation!).toFixed(2)} %`;
+      session.note(`epoch ${epoch}/${epochs}  loss ${loss.toFixed(4)}  validation ${part}  ${duration(seconds)}`);
+    }
+  }
+  return history;
+}
+
+export const trainCommand = defineCommand({
+  name: 'train',
+  summary: 'train a network, against an adversary or without one',
+  description:
+    'Trains a network and writes it to a file that attack and evaluate read. A sixth of the training images, chosen by ' +
+    'the seed, is set aside for validation: 10,000 of the 60,000 of MNIST, as in the paper. The same command gives the ' +
+    'same weights, bit for bit, on the same machine.',
+  options,
+  examples: [
+    [
+      'sparring train --method lwa --out lwa.safetensors',
+      "the paper's network on MNIST, trained against perturbations of l2 length 1.5",
+    ],
+    [
+      'sparring train --method normal --model lenet --epochs 2 --out lenet.safetensors',
+      'LeNet, trained as usual, in two epochs',
+    ],
+    [
+      'sparring train --method lwa --epochs 50 --checkpoint lwa.checkpoint --out lwa.safetensors',
+      'may be stopped with Ctrl-C; the same command goes on',
+    ],
+  ],
+  async run(session, options) {
+    const { data, dataDir, epochs, batchSize, seed, out, checkpoint } = options;
+    if (checkpoint !== undefined && resolve(checkpoint) === resolve(out)) {
+      throw refusal('--checkpoint: expected another file than --out');
+    }
+    const { train: images, validation, test } = withValidation(await load(data, { dir: dataDir }), seed);
+    if (options.method === 'lwa') checkLengths('--epsilon', [options.epsilon], options.norm, images);
+    await checkWritable(out);
+    if (checkpoint !== undefined) await checkWritable(checkpoint);
+
+    const method = methodOf(options);
+    const optimizer = optimizerOf(options);
+    const model = describeModel(options, images);
+    const network = build(model);
+    const settings = { method, epochs, batchSize, optimizer, seed };
+    const what = `${options.model} ${method.name}`;
+    const history = await learn(session, network, images, { ...settings, validation, what, checkpoint });
+    const training = { data, images: images.rows.length, ...settings, method: method.name, settings: method.settings };
+    await saveNetwork(out, network, { ...model, input: { shape: [...images.shape], scale: images.scale }, training });
+    session.saved = () => `${out} is saved`;
+    if (checkpoint !== undefined) await rm(checkpoint, { force: true });
+
+    const figure = async (set: Dataset): Promise<Figure> => {
+      const { correct, total } = await accuracy(network, set, { signal: session.signal });
+      return wilson(correct, total);
+    };
+    const figures = { validation: await figure(validation), test: await figure(test) };
+    const seconds = history.reduce((sum, epoch) => sum + epoch.seconds, 0);
+    const { size } = await stat(out);
+    return {
+      json: { file: out, ...model, training, history, accuracy: figures, seconds },
+      text:
+        `${out}: ${options.model} trained by ${method.name} on ${images.rows.length} images of ${data}, ${(size / 1e6).toFixed(1)} MB\n` +
+        entries([
+          ['validation accuracy', `${accuracyText(figures.validation, 2)} %`],
+          ['test accuracy', `${accuracyText(figures.test, 2)} %`],
+          ['trained for', duration(seconds)],
+        ]),
+    };
+  },
+});
