@@ -7,6 +7,7 @@
 
 #include "ops/broadcast.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_scratch.h"
 #include "ops/ops.h"
 
 namespace sparring {
@@ -53,6 +54,7 @@ ConvGeometry geometryOf(const Shape& image, const Shape& weight, const Attribute
   g.stride = pairOf(attributes, "stride", 1, 1);
   g.padding = pairOf(attributes, "padding", 0, 0);
   g.dilation = pairOf(attributes, "dilation", 1, 1);
+  if (g.channels < 1) fail(ErrorCode::shapeMismatch, "input: expected at least one channel, received ", image);
   if (g.groups < 1 || g.outputs % g.groups != 0 || g.channels % g.groups != 0) {
     fail(ErrorCode::invalidArgument, "groups: expected a divisor of ", g.channels, " input and ", g.outputs,
          " output channels, received ", g.groups);
@@ -98,7 +100,8 @@ Types convTypes(Tensors in, const Attributes& attributes) {
   if (in.size() == 3) {
     const Shape& bias = in[2].shape();
     if (bias.rank() < 1 || bias[-1] != g.outputs) {
-      fail(ErrorCode::shapeMismatch, "bias: expected [", g.outputs, "], a number for each output channel, received ", bias);
+      fail(ErrorCode::shapeMismatch, "bias: expected [", g.outputs, "], a number for each output channel, received ",
+           bias);
     }
     lead = broadcast(lead, bias.withoutLast(1));
   }
@@ -137,7 +140,8 @@ Types weightGradTypes(Tensors in, const Attributes& attributes) {
   const Shape weight = weightShape(image, cotangent, attributes);
   checkCotangent(cotangent, geometryOf(image, weight, attributes));
   if (image[-4] != cotangent[-4]) {
-    fail(ErrorCode::shapeMismatch, "cotangent: expected a batch of ", image[-4], " as the input has, received ", cotangent[-4]);
+    fail(ErrorCode::shapeMismatch, "cotangent: expected a batch of ", image[-4], " as the input has, received ",
+         cotangent[-4]);
   }
   return {{broadcast(image.withoutLast(4), cotangent.withoutLast(4)).then(weight), in[0].dtype()}};
 }
@@ -148,7 +152,8 @@ Types weightGradTypes(Tensors in, const Attributes& attributes) {
 template <int N>
 class Lead {
  public:
-  Lead(const Shape& shape, const std::array<Shape, N>& operands) : count_(shape.size()), walk_(shape, pointers(operands)) {}
+  Lead(const Shape& shape, const std::array<Shape, N>& operands)
+      : count_(shape.size()), walk_(shape, pointers(operands)) {}
 
   [[nodiscard]] int64_t count() const { return count_; }
   [[nodiscard]] std::array<int64_t, N> at(int64_t index) const {
@@ -174,15 +179,19 @@ class Batches {
  public:
   /** `shape` ends in [batch, channels, height, width]; the operands are the images' and then the weights' axes in front. */
   Batches(const Shape& shape, const std::array<Shape, N>& operands)
-      : together_(std::all_of(operands.begin() + 1, operands.end(), [](const Shape& axes) { return axes.size() == 1; })),
-        size_(shape[-4]), lead_(shape.withoutLast(4), operands) {
+      : together_(
+            std::all_of(operands.begin() + 1, operands.end(), [](const Shape& axes) { return axes.size() == 1; })),
+        size_(shape[-4]),
+        lead_(shape.withoutLast(4), operands) {
     if (together_) size_ *= lead_.count();
   }
   [[nodiscard]] int64_t count() const { return together_ ? 1 : lead_.count(); }
   /** Images in each. */
   [[nodiscard]] int64_t size() const { return size_; }
   /** Which batch of images, which weight and so on the one of that index has. */
-  [[nodiscard]] std::array<int64_t, N> at(int64_t index) const { return together_ ? std::array<int64_t, N>{} : lead_.at(index); }
+  [[nodiscard]] std::array<int64_t, N> at(int64_t index) const {
+    return together_ ? std::array<int64_t, N>{} : lead_.at(index);
+  }
 
  private:
   bool together_;
@@ -190,19 +199,11 @@ class Batches {
   Lead<N> lead_;
 };
 
-/** Scratch of this thread for what all of the pool reads or adds up. */
-template <class T, int number>
-T* shared(int64_t size) {
-  static thread_local std::vector<T> memory;
-  if (memory.size() < static_cast<size_t>(size)) memory.resize(static_cast<size_t>(size));
-  return memory.data();
-}
-
 /** All weights of a tensor, packed for a pass. */
 template <class T, class Pass>
 const T* packAll(const Pass& pass, const Tensor& weight) {
   const int64_t size = std::max<int64_t>(1, pass.geometry().weightSize());
-  T* packed = shared<T, 0>(weight.size());
+  T* packed = convScratch<T, ConvScratch::packed>(weight.size());
   parallelFor(weight.size() / size, std::max<int64_t>(1, elementGrain / size), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) pass.pack(weight.data<T>() + i * size, packed + i * size);
   });
@@ -221,12 +222,14 @@ void eachBlock(const Pass& pass, int64_t batches, int64_t batch, int64_t rows, c
   const int64_t wanted = threads == 1 ? 1 : Cut::atMost(4 * threads, batches * sets).parts;
   const Cut blocks{rows, std::min(rows, std::max(pass.blocks(), wanted))};
   constexpr int64_t leastWork = 32 * 1024;
-  const int64_t grain = std::max<int64_t>(1, leastWork / std::max<int64_t>(1, pass.geometry().work() * together / blocks.parts));
+  const int64_t grain =
+      std::max<int64_t>(1, leastWork / std::max<int64_t>(1, pass.geometry().work() * together / blocks.parts));
   parallelFor(batches * sets * blocks.parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; index++) {
       const int64_t block = index % blocks.parts;
       const int64_t first = index / blocks.parts % sets * together;
-      body(index / blocks.parts / sets, first, std::min(together, batch - first), RowRange{blocks.begin(block), blocks.end(block)});
+      body(index / blocks.parts / sets, first, std::min(together, batch - first),
+           RowRange{blocks.begin(block), blocks.end(block)});
     }
   });
 }
@@ -241,12 +244,14 @@ void runConv(Tensors in, Tensors out, const Attributes& attributes) {
     using T = decltype(zero);
     const ConvForward<T> pass(g, batches.size());
     const T* packed = packAll<T>(pass, in[1]);
-    eachBlock(pass, batches.count(), batches.size(), g.outHeight, [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
-      const auto [image, weight, shift] = batches.at(index);
-      pass.run(in[0].data<T>() + (image * batches.size() + first) * g.imageSize(), count, packed + weight * g.weightSize(),
-               bias != nullptr ? bias->data<T>() + shift * g.outputs : nullptr,
-               out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows);
-    });
+    eachBlock(pass, batches.count(), batches.size(), g.outHeight,
+              [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
+                const auto [image, weight, shift] = batches.at(index);
+                pass.run(in[0].data<T>() + (image * batches.size() + first) * g.imageSize(), count,
+                         packed + weight * g.weightSize(),
+                         bias != nullptr ? bias->data<T>() + shift * g.outputs : nullptr,
+                         out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows);
+              });
   });
 }
 
@@ -258,11 +263,13 @@ void runInputGrad(Tensors in, Tensors out, const Attributes& attributes) {
     using T = decltype(zero);
     const ConvBackward<T> pass(g, batches.size());
     const T* packed = packAll<T>(pass, in[1]);
-    eachBlock(pass, batches.count(), batches.size(), g.height, [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
-      const auto [cotangent, weight] = batches.at(index);
-      pass.run(in[0].data<T>() + (cotangent * batches.size() + first) * g.outSize(), count, packed + weight * g.weightSize(),
-               out[0].data<T>() + (index * batches.size() + first) * g.imageSize(), rows);
-    });
+    eachBlock(pass, batches.count(), batches.size(), g.height,
+              [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
+                const auto [cotangent, weight] = batches.at(index);
+                pass.run(in[0].data<T>() + (cotangent * batches.size() + first) * g.outSize(), count,
+                         packed + weight * g.weightSize(),
+                         out[0].data<T>() + (index * batches.size() + first) * g.imageSize(), rows);
+              });
   });
 }
 
@@ -286,14 +293,15 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
         std::fill_n(weight + first * g.taps(), some.count() * g.taps(), T{0});
       }
       pass.run(in[0].data<T>() + (image * batch + parts.begin(part)) * g.imageSize(),
-               in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize(), parts.length(part), some, weight);
+               in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize(), parts.length(part), some,
+               weight);
     };
     const auto add = [&](const T* part, T* weight) {
       for (int64_t i = 0; i < size; i++) weight[i] += part[i];
     };
     T* to = out[0].data<T>();
     if (lead.count() == 1) {
-      T* others = shared<T, 0>((parts.parts - 1) * size);
+      T* others = convScratch<T, ConvScratch::parts>((parts.parts - 1) * size);
       const auto task = [&](int index) {
         const int64_t part = index % parts.parts;
         const int64_t piece = index / parts.parts;
@@ -304,7 +312,7 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
       return;
     }
     parallelFor(lead.count(), 1, [&](int64_t begin, int64_t end) {
-      T* other = shared<T, 1>(size);
+      T* other = convScratch<T, ConvScratch::part>(size);
       for (int64_t index = begin; index < end; index++) {
         T* weight = to + index * size;
         sumPart(index, 0, {0, g.groupOutputs()}, weight);

@@ -50,6 +50,15 @@ struct Tiling {
   Cut columns;
 };
 
+/** The terms of the sums of each row of pixels. */
+struct Terms {
+  const Run* runs;
+  const int64_t* firstOfRow;  // and, after the last row, how many there are
+  int64_t length;             // of each run
+  int64_t step;               // from one term of a run to the next; 0 to go from channel to channel
+  int64_t total;              // of a row with all its runs
+};
+
 /**
  * Convolution by the kernels of conv_kernels.h. What an image gives does not depend on the others of its batch, nor on
  * where its rows are cut: each sum has the same terms in the same order.
@@ -70,13 +79,6 @@ class DirectConv {
   [[nodiscard]] RowRange imageRowsOf(RowRange outRows) const;
   [[nodiscard]] RowRange outRowsOf(RowRange imageRows) const;
 
-  /** The terms of the sums of each row. */
-  struct Terms {
-    const Run* runs;
-    const int64_t* firstOfRow;  // and, after the last row, how many there are
-    int64_t length;             // of each run
-    int64_t total;              // of a row with all its runs
-  };
   void multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed, RowRange rows,
                 ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start) const;
 
@@ -101,8 +103,13 @@ class ConvForward : public DirectConv<T> {
   void run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows) const;
 
  private:
+  using DirectConv<T>::g_;
+  using DirectConv<T>::outVectors_;
+  using DirectConv<T>::image_;
+  using DirectConv<T>::out_;
+
   Tiling tiling_;  // outputs by vectors of a row
-  typename DirectConv<T>::Terms terms_;
+  Terms terms_;
   const T* zeros_;
 };
 
@@ -120,17 +127,45 @@ class ConvBackward : public DirectConv<T> {
   void run(const T* cotangents, int64_t count, const T* packed, T* images, RowRange imageRows) const;
 
  private:
+  using DirectConv<T>::g_;
+  using DirectConv<T>::outVectors_;
+  using DirectConv<T>::image_;
+  using DirectConv<T>::out_;
+
   Tiling tiling_;  // channels and taps in x, by vectors of a row
-  typename DirectConv<T>::Terms terms_;
+  Terms terms_;
 };
 
 /** Images and cotangents to the cotangent of the weight. */
 template <class T>
 class ConvCorrelation : public DirectConv<T> {
  public:
-  using DirectConv<T>::DirectConv;
+  ConvCorrelation(const ConvGeometry& geometry, int64_t batch);
   /** Adds what `count` images say of the weights of outputs begin to end of each group. */
   void run(const T* images, const T* cotangents, int64_t count, RowRange outputs, T* weight) const;
+
+ private:
+  using DirectConv<T>::g_;
+  using DirectConv<T>::kernels_;
+  using DirectConv<T>::together_;
+  using DirectConv<T>::outVectors_;
+  using DirectConv<T>::image_;
+  using DirectConv<T>::out_;
+
+  /** The rows of the output where a tap in y is in the image. */
+  struct TapRow {
+    int64_t cotangent, source;  // where the first of them is
+    const Step* steps;          // along all of them, from there
+    int64_t stepCount;
+  };
+
+  void runBlock(const T* images, int64_t channels, const T* cotangents, int64_t outputs, int64_t count,
+                RowRange outRows, T* weight) const;
+  const TapRow* findTapRows(int64_t imageSet, int64_t outSet, int64_t sets, RowRange outRows) const;
+
+  Cut rowBlocks_;
+  Cut channelBlocks_;
+  int64_t mostSets_;  // of images that lie together, in a block
 };
 
 }  // namespace sparring

@@ -105,7 +105,9 @@ class ConvLayout {
    * Whether so many places, a multiple of a large power of two apart, would crowd into few sets of the first-level cache
    * and drive each other out.
    */
-  static bool crowded(int64_t count, int64_t step) { return count >= 4 && step * static_cast<int64_t>(sizeof(T)) % 1024 == 0; }
+  static bool crowded(int64_t count, int64_t step) {
+    return count >= 4 && step * static_cast<int64_t>(sizeof(T)) % 1024 == 0;
+  }
   /** The same or a little more: an odd number of cache lines. */
   static int64_t spaced(int64_t numbers) {
     constexpr int64_t line = 64 / sizeof(T);

@@ -66,7 +66,9 @@ Windows windowsOf(const Shape& plane, const Attributes& attributes) {
   return windowsOf(plane[-2], plane[-1], attributes);
 }
 
-Shape withPlane(const Shape& shape, int64_t height, int64_t width) { return shape.withoutLast(2).then({height, width}); }
+Shape withPlane(const Shape& shape, int64_t height, int64_t width) {
+  return shape.withoutLast(2).then({height, width});
+}
 
 Types maxPoolTypes(Tensors in, const Attributes& attributes) {
   checkPlane(in[0], "input");
@@ -123,7 +125,8 @@ Types gatherTypes(Tensors in, const Attributes&) {
   const Shape& shape = in[0].shape();
   const Shape& index = in[1].shape();
   if (shape.rank() < index.rank() || !(shape.withoutLast(2).last(index.rank() - 2) == index.withoutLast(2))) {
-    fail(ErrorCode::shapeMismatch, "index: expected the axes of the input's ", shape, " but for the plane, received ", index);
+    fail(ErrorCode::shapeMismatch, "index: expected the axes of the input's ", shape, " but for the plane, received ",
+         index);
   }
   return {{withPlane(shape, index[-2], index[-1]), in[0].dtype()}};
 }
@@ -310,18 +313,18 @@ const Registration scatter_({.name = "scatterPlane",
                              .readsInputs = bit(1)});
 
 /** Reads each element from the place of its plane that the index names: the adjoint of scatterPlane. */
-const Registration gather_({.name = "gatherPlane",
-                            .leastInputs = 2,
-                            .mostInputs = 2,
-                            .infer = gatherTypes,
-                            .run = runGather,
-                            .differentiate =
-                                [](Vjp& vjp) {
-                                  if (!vjp.needs(0)) return;
-                                  vjp.give(0, ops::one("scatterPlane", {{"size", planeOf(vjp.inputType(0))}},
-                                                       vjp.cotangent(), vjp.input(1)));
-                                },
-                            .readsInputs = bit(1)});
+const Registration gather_(
+    {.name = "gatherPlane",
+     .leastInputs = 2,
+     .mostInputs = 2,
+     .infer = gatherTypes,
+     .run = runGather,
+     .differentiate =
+         [](Vjp& vjp) {
+           if (!vjp.needs(0)) return;
+           vjp.give(0, ops::one("scatterPlane", {{"size", planeOf(vjp.inputType(0))}}, vjp.cotangent(), vjp.input(1)));
+         },
+     .readsInputs = bit(1)});
 
 /** The mean of each window; padding counts as zeros. */
 const Registration averagePool_({.name = "averagePool2d",

@@ -33,26 +33,26 @@ struct Registered {
   static void name()
 
 /** Ends the test as failed when the condition is false. */
-#define CHECK(condition)                                                                                        \
-  do {                                                                                                          \
-    if (!(condition)) {                                                                                         \
-      throw sparring::test::Failure{std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " #condition};  \
-    }                                                                                                           \
+#define CHECK(condition)                                                                                       \
+  do {                                                                                                         \
+    if (!(condition)) {                                                                                        \
+      throw sparring::test::Failure{std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " #condition}; \
+    }                                                                                                          \
   } while (false)
 
 /** Ends the test as failed unless the expression throws an engine error of the code whose message holds the words. */
-#define CHECK_FAILS(expression, expectedCode, words)                                                  \
-  do {                                                                                                \
-    bool failed_ = false;                                                                             \
-    try {                                                                                             \
-      (void)(expression);                                                                             \
-    } catch (const sparring::Error& error) {                                                          \
-      failed_ = true;                                                                                 \
-      CHECK(error.code() == (expectedCode));                                                          \
-      if (std::string(error.what()).find(words) == std::string::npos) {                               \
-        throw sparring::test::Failure{std::string(__FILE__) + ":" + std::to_string(__LINE__) +        \
-                                      ": expected '" + (words) + "' in '" + error.what() + "'"};      \
-      }                                                                                               \
-    }                                                                                                 \
-    CHECK(failed_);                                                                                   \
+#define CHECK_FAILS(expression, expectedCode, words)                                                            \
+  do {                                                                                                          \
+    bool failed_ = false;                                                                                       \
+    try {                                                                                                       \
+      (void)(expression);                                                                                       \
+    } catch (const sparring::Error& error) {                                                                    \
+      failed_ = true;                                                                                           \
+      CHECK(error.code() == (expectedCode));                                                                    \
+      if (std::string(error.what()).find(words) == std::string::npos) {                                         \
+        throw sparring::test::Failure{std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": expected '" + \
+                                      (words) + "' in '" + error.what() + "'"};                                 \
+      }                                                                                                         \
+    }                                                                                                           \
+    CHECK(failed_);                                                                                             \
   } while (false)

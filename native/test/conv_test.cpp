@@ -81,7 +81,7 @@ const std::vector<Case2d> cases2d{
     {2, 3, 32, 32, 33, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
     {5, 7, 13, 11, 6, {3, 2}, {2, 3}, {1, 0}, {1, 1}, 1},
     {1, 4, 10, 12, 6, {3, 3}, {1, 2}, {2, 3}, {2, 3}, 2},
-    {3, 6, 8, 8, 6, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 6},   // depthwise
+    {3, 6, 8, 8, 6, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 6},    // depthwise
     {4, 17, 5, 6, 19, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1},  // pointwise
     {2, 4, 7, 7, 3, {7, 7}, {1, 1}, {0, 0}, {1, 1}, 1},    // one output pixel
     {2, 2, 3, 3, 3, {5, 4}, {1, 1}, {3, 4}, {1, 1}, 1},    // a kernel larger than the image
@@ -90,9 +90,22 @@ const std::vector<Case2d> cases2d{
     {2, 70, 9, 9, 65, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
     {2, 12, 15, 17, 8, {4, 4}, {3, 2}, {1, 2}, {1, 2}, 4},
     {9, 1, 6, 5, 1, {3, 3}, {1, 1}, {0, 0}, {1, 1}, 1},
+    // Rows so short that several images are worked on at once, the last of them fewer than the others.
+    {15, 3, 6, 5, 4, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    {16, 4, 9, 9, 6, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 2},
+    {23, 2, 4, 4, 3, {4, 4}, {1, 1}, {0, 0}, {1, 1}, 1},
+    {31, 1, 7, 9, 3, {3, 5}, {1, 3}, {2, 2}, {2, 1}, 1},
+    // Planes whose size is a power of two.
+    {5, 16, 16, 16, 18, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1},
+    // Images and weights too large for the cache.
+    {1, 48, 64, 48, 4, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    {1, 48, 65, 48, 4, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 1},
+    {2, 300, 6, 9, 13, {5, 4}, {1, 1}, {0, 0}, {1, 1}, 1},
 };
 
-Tensor conv(const Case2d& c, const Tensor& image, const Tensor& weight) { return ops::one("conv2d", c.attributes(), image, weight).tensor(); }
+Tensor conv(const Case2d& c, const Tensor& image, const Tensor& weight) {
+  return ops::one("conv2d", c.attributes(), image, weight).tensor();
+}
 Tensor inputGrad(const Case2d& c, const Tensor& ct, const Tensor& weight) {
   return ops::one("conv2dInputGrad", c.forInput(), ct, weight).tensor();
 }
@@ -113,8 +126,10 @@ TEST(convolutionsAreTheSumsTheyAreDefinedAs) {
       CHECK(out.shape() == c.output());
       CHECK(out.dtype() == dtype);
       CHECK(close(valuesOf(out), naive(c, Target::output, valuesOf(image), valuesOf(weight)), tolerance));
-      CHECK(close(valuesOf(inputGrad(c, ct, weight)), naive(c, Target::image, valuesOf(ct), valuesOf(weight)), tolerance));
-      CHECK(close(valuesOf(weightGrad(c, image, ct)), naive(c, Target::weight, valuesOf(image), valuesOf(ct)), tolerance));
+      CHECK(close(valuesOf(inputGrad(c, ct, weight)), naive(c, Target::image, valuesOf(ct), valuesOf(weight)),
+                  tolerance));
+      CHECK(close(valuesOf(weightGrad(c, image, ct)), naive(c, Target::weight, valuesOf(image), valuesOf(ct)),
+                  tolerance));
     }
   }
 }
@@ -154,7 +169,7 @@ TEST(anExampleDoesNotDependOnBatchSizeOrThreads) {
 }
 
 TEST(aWeightGradientIsTheSameRunAfterRun) {
-  const Case2d c = cases2d[1];
+  const Case2d& c = cases2d[1];
   const Tensor image = randomTensor(c.image(), DType::float32, 1);
   const Tensor ct = randomTensor(c.output(), DType::float32, 2);
   const Tensor first = weightGrad(c, image, ct);
@@ -197,15 +212,15 @@ TEST(axesInFrontBroadcast) {
 }
 
 TEST(biasesHaveAxesInFrontToo) {
-  const Case2d c = cases2d[2];
+  const Case2d& c = cases2d[2];
   const Tensor image = randomTensor(c.image(), DType::float32, 1);
   const Tensor weight = randomTensor(Shape{2}.then(c.weight()), DType::float32, 2);
   const Tensor bias = randomTensor({2, c.outputs}, DType::float32, 3);
   const Tensor out = ops::one("conv2d", c.attributes(), image, weight, bias).tensor();
   for (int64_t i = 0; i < 2; i++) {
-    CHECK(sameBits(part(out, i, c.output()), ops::one("conv2d", c.attributes(), image, part(weight, i, c.weight()),
-                                                      part(bias, i, {c.outputs}))
-                                                 .tensor()));
+    CHECK(sameBits(
+        part(out, i, c.output()),
+        ops::one("conv2d", c.attributes(), image, part(weight, i, c.weight()), part(bias, i, {c.outputs})).tensor()));
   }
 }
 
@@ -255,29 +270,38 @@ TEST(derivativesOfBroadcastOperandsAreSummed) {
 
 TEST(wrongConvolutionsAreRefused) {
   const auto zeros = [](const Shape& shape, DType dtype = DType::float32) { return ops::full(shape, 0, dtype); };
-  const auto refuse = [&](const Shape& image, const Shape& weight, Attributes attributes, ErrorCode code, const char* words) {
+  const auto refuse = [&](const Shape& image, const Shape& weight, const Attributes& attributes, ErrorCode code,
+                          const char* words) {
     CHECK_FAILS(ops::one("conv2d", attributes, zeros(image), zeros(weight)), code, words);
   };
   const Shape image{2, 3, 8, 8};
   const Shape weight{4, 3, 3, 3};
   refuse({3, 8, 8}, weight, {}, ErrorCode::shapeMismatch, "conv2d: input: expected [batch, channels, height, width]");
-  refuse(image, {3, 3, 3}, {}, ErrorCode::shapeMismatch, "weight: expected [outputs, channels / groups, height, width]");
+  refuse(image, {3, 3, 3}, {}, ErrorCode::shapeMismatch,
+         "weight: expected [outputs, channels / groups, height, width]");
+  refuse({2, 0, 8, 8}, {4, 0, 3, 3}, {}, ErrorCode::shapeMismatch, "input: expected at least one channel");
   refuse(image, {4, 2, 3, 3}, {}, ErrorCode::shapeMismatch, "weight: expected 3 input channels, received 2");
   refuse(image, {4, 3, 9, 3}, {}, ErrorCode::shapeMismatch, "expected a kernel of 1 to 8 pixels in height");
   refuse(image, {4, 3, 3, 0}, {}, ErrorCode::shapeMismatch, "expected a kernel of 1 to 8 pixels in width");
   refuse(image, weight, {{"dilation", std::vector<int64_t>{1, 4}}}, ErrorCode::shapeMismatch, "with dilation 4");
-  refuse(image, weight, {{"stride", std::vector<int64_t>{0, 1}}}, ErrorCode::invalidArgument, "stride: expected at least 1, received 0");
-  refuse(image, weight, {{"dilation", std::vector<int64_t>{1, 0}}}, ErrorCode::invalidArgument, "dilation: expected at least 1, received 0");
-  refuse(image, weight, {{"padding", std::vector<int64_t>{-1, 0}}}, ErrorCode::invalidArgument, "padding: expected at least 0, received -1");
-  refuse(image, weight, {{"stride", std::vector<int64_t>{1}}}, ErrorCode::invalidArgument, "stride: expected 2 numbers, received 1");
-  refuse(image, weight, {{"groups", 2.0}}, ErrorCode::invalidArgument, "groups: expected a divisor of 3 input and 4 output channels, received 2");
+  refuse(image, weight, {{"stride", std::vector<int64_t>{0, 1}}}, ErrorCode::invalidArgument,
+         "stride: expected at least 1, received 0");
+  refuse(image, weight, {{"dilation", std::vector<int64_t>{1, 0}}}, ErrorCode::invalidArgument,
+         "dilation: expected at least 1, received 0");
+  refuse(image, weight, {{"padding", std::vector<int64_t>{-1, 0}}}, ErrorCode::invalidArgument,
+         "padding: expected at least 0, received -1");
+  refuse(image, weight, {{"stride", std::vector<int64_t>{1}}}, ErrorCode::invalidArgument,
+         "stride: expected 2 numbers, received 1");
+  refuse(image, weight, {{"groups", 2.0}}, ErrorCode::invalidArgument,
+         "groups: expected a divisor of 3 input and 4 output channels, received 2");
   refuse(image, weight, {{"groups", 0.0}}, ErrorCode::invalidArgument, "groups: expected a divisor");
   refuse({3, 2, 3, 8, 8}, {2, 4, 3, 3, 3}, {}, ErrorCode::shapeMismatch, "");
   CHECK_FAILS(ops::one("conv2d", {}, zeros(image), zeros(weight, DType::float64)), ErrorCode::dtypeMismatch,
               "expected tensors of one dtype, received float32 and float64");
   CHECK_FAILS(ops::one("conv2d", {}, zeros(image, DType::uint8), zeros(weight, DType::uint8)), ErrorCode::dtypeMismatch,
               "expected float32 or float64, received uint8");
-  CHECK_FAILS(ops::one("conv2d", {}, zeros(image), zeros(weight), zeros({5})), ErrorCode::shapeMismatch, "bias: expected [4]");
+  CHECK_FAILS(ops::one("conv2d", {}, zeros(image), zeros(weight), zeros({5})), ErrorCode::shapeMismatch,
+              "bias: expected [4]");
   const Attributes size{{"inputSize", std::vector<int64_t>{8, 8}}};
   CHECK_FAILS(ops::one("conv2dInputGrad", size, zeros({2, 4, 5, 6}), zeros(weight)), ErrorCode::shapeMismatch,
               "cotangent: expected [.., 4, 6, 6]");

@@ -14,13 +14,16 @@ struct PoolCase {
   std::vector<int64_t> kernel, stride, padding;
 
   [[nodiscard]] Attributes attributes() const { return {{"kernel", kernel}, {"stride", stride}, {"padding", padding}}; }
-  [[nodiscard]] int64_t out(int axis) const { return (shape[axis - 2] + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1; }
+  [[nodiscard]] int64_t out(int axis) const {
+    return (shape[axis - 2] + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1;
+  }
   [[nodiscard]] Shape output() const { return shape.withoutLast(2).then({out(0), out(1)}); }
 };
 
 const std::vector<PoolCase> poolCases{
-    {{2, 3, 24, 24}, {2, 2}, {2, 2}, {0, 0}}, {{2, 3, 7, 9}, {2, 2}, {2, 2}, {0, 0}}, {{4, 5, 6}, {3, 2}, {1, 1}, {1, 1}},
-    {{1, 2, 11, 13}, {3, 3}, {2, 2}, {1, 1}}, {{10, 17}, {4, 5}, {3, 4}, {2, 3}},     {{2, 1, 5, 5}, {5, 5}, {1, 1}, {0, 0}},
+    {{2, 3, 24, 24}, {2, 2}, {2, 2}, {0, 0}}, {{2, 3, 7, 9}, {2, 2}, {2, 2}, {0, 0}},
+    {{4, 5, 6}, {3, 2}, {1, 1}, {1, 1}},      {{1, 2, 11, 13}, {3, 3}, {2, 2}, {1, 1}},
+    {{10, 17}, {4, 5}, {3, 4}, {2, 3}},       {{2, 1, 5, 5}, {5, 5}, {1, 1}, {0, 0}},
     {{3, 2, 2}, {3, 3}, {1, 1}, {2, 2}},
 };
 
@@ -113,7 +116,8 @@ TEST(derivativesOfPools) {
 
 TEST(scatterAndGatherAreAdjointAndShareTheirIndex) {
   for (const PoolCase& c : poolCases) {
-    const Tensor index = call(findOp("maxPool2d"), {randomTensor(c.shape, DType::float64, 1)}, c.attributes())[1].tensor();
+    const Tensor index =
+        call(findOp("maxPool2d"), {randomTensor(c.shape, DType::float64, 1)}, c.attributes())[1].tensor();
     const Shape lead{2, 3};
     const Tensor ct = randomTensor(lead.then(c.output()), DType::float64, 2);
     const Tensor g = randomTensor(lead.then(c.shape), DType::float64, 3);
@@ -141,7 +145,7 @@ TEST(emptyBatchesArePooledToEmptyBatches) {
 }
 
 TEST(wrongPoolsAreRefused) {
-  const auto refuse = [](const Value& image, Attributes attributes, ErrorCode code, const char* words) {
+  const auto refuse = [](const Value& image, const Attributes& attributes, ErrorCode code, const char* words) {
     for (const char* name : {"maxPool2d", "averagePool2d"}) CHECK_FAILS(ops::one(name, attributes, image), code, words);
   };
   const Value image = ops::full({3, 4, 5}, 0, DType::float32);
@@ -149,15 +153,21 @@ TEST(wrongPoolsAreRefused) {
   refuse(image, {}, ErrorCode::invalidArgument, "kernel: expected a list of whole numbers, received nothing");
   refuse(image, {{"kernel", list(0, 2)}}, ErrorCode::invalidArgument, "kernel: expected at least 1, received 0");
   refuse(image, {{"kernel", list(5, 5)}}, ErrorCode::shapeMismatch, "kernel: expected at most 4 pixels in height");
-  refuse(image, {{"kernel", list(2, 2)}, {"stride", list(1, 0)}}, ErrorCode::invalidArgument, "stride: expected at least 1");
-  refuse(image, {{"kernel", list(2, 2)}, {"padding", list(2, 0)}}, ErrorCode::invalidArgument, "padding: expected less than the kernel's 2");
-  refuse(ops::full({5}, 0, DType::float32), {{"kernel", list(2, 2)}}, ErrorCode::shapeMismatch, "expected [.., height, width]");
+  refuse(image, {{"kernel", list(2, 2)}, {"stride", list(1, 0)}}, ErrorCode::invalidArgument,
+         "stride: expected at least 1");
+  refuse(image, {{"kernel", list(2, 2)}, {"padding", list(2, 0)}}, ErrorCode::invalidArgument,
+         "padding: expected less than the kernel's 2");
+  refuse(ops::full({5}, 0, DType::float32), {{"kernel", list(2, 2)}}, ErrorCode::shapeMismatch,
+         "expected [.., height, width]");
   refuse(ops::full({4, 4}, 0, DType::int32), {{"kernel", list(2, 2)}}, ErrorCode::dtypeMismatch, "received int32");
   const Value index = ops::full({3, 2, 2}, 0, DType::int32);
   const Attributes size{{"size", list(4, 5)}};
-  CHECK_FAILS(ops::one("scatterPlane", size, ops::full({2, 2, 2}, 0, DType::float32), index), ErrorCode::shapeMismatch, "index: ");
-  CHECK_FAILS(ops::one("gatherPlane", {}, ops::full({2, 4, 5}, 0, DType::float32), index), ErrorCode::shapeMismatch, "index: ");
-  CHECK_FAILS(ops::one("gatherPlane", {}, image, ops::full({3, 2, 2}, 0, DType::float32)), ErrorCode::dtypeMismatch, "index: ");
-  CHECK_FAILS(ops::one("averagePool2dGrad", {{"kernel", list(2, 2)}, {"inputSize", list(4, 4)}}, image), ErrorCode::shapeMismatch,
-              "cotangent: expected [.., 2, 2]");
+  CHECK_FAILS(ops::one("scatterPlane", size, ops::full({2, 2, 2}, 0, DType::float32), index), ErrorCode::shapeMismatch,
+              "index: ");
+  CHECK_FAILS(ops::one("gatherPlane", {}, ops::full({2, 4, 5}, 0, DType::float32), index), ErrorCode::shapeMismatch,
+              "index: ");
+  CHECK_FAILS(ops::one("gatherPlane", {}, image, ops::full({3, 2, 2}, 0, DType::float32)), ErrorCode::dtypeMismatch,
+              "index: ");
+  CHECK_FAILS(ops::one("averagePool2dGrad", {{"kernel", list(2, 2)}, {"inputSize", list(4, 4)}}, image),
+              ErrorCode::shapeMismatch, "cotangent: expected [.., 2, 2]");
 }

@@ -83,7 +83,8 @@ inline double dot(const Tensor& a, const Tensor& b) {
  * Whether the vjp rule of an op (of its first output) is right, in float64: for each input, <v, J u> by a central
  * difference against <J' v, u>; the same of the rule's own derivative; and K cotangents at once against one by one.
  */
-inline bool derivativesAgree(const char* name, const Attributes& attributes, const Values& inputs, double tolerance = 1e-7) {
+inline bool derivativesAgree(const char* name, const Attributes& attributes, const Values& inputs,
+                             double tolerance = 1e-7) {
   const Op& op = findOp(name);
   const auto moved = [](const Value& at, const Tensor& direction, double by) -> Value {
     return ops::add(at, ops::affine(direction, by)).detached();
@@ -143,7 +144,8 @@ inline bool derivativesAgree(const char* name, const Attributes& attributes, con
     const Values alone = gradients(watched(inputs), part(several, k, out.shape()), false);
     for (size_t index = 0; index < count; index++) {
       if (!(together[index].shape() == lead.then(inputs[index].shape()))) return false;
-      if (!close(valuesOf(part(together[index].tensor(), k, inputs[index].shape())), valuesOf(alone[index].tensor()), 1e-12)) {
+      if (!close(valuesOf(part(together[index].tensor(), k, inputs[index].shape())), valuesOf(alone[index].tensor()),
+                 1e-12)) {
         return false;
       }
     }

@@ -137,7 +137,7 @@ export interface AttackContext {
   model: Target;
   norm: Norm;
   /** Makes a tensor program of the attack run planned; freed when the attack ends. */
-  plan<A extends readonly Tensor[], R extends PlanOutputs>(program: (...inputs: A) => R): (...inputs: A) => Promise<R>;
+  plan: <A extends readonly Tensor[], R extends PlanOutputs>(program: (...inputs: A) => R) => (...inputs: A) => Promise<R>;
   signal: AbortSignal | undefined;
 }
 

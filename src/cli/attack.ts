@@ -67,6 +67,7 @@ function summary({ success, norms, queries }: AttackResult): {
   };
 }
 
+/** Attacks a network and keeps what it gave. */
 export const attackCommand = defineCommand({
   name: 'attack',
   summary: 'attack a network and keep the adversarial images',

@@ -106,7 +106,7 @@ const subcommandTerm = (command: Command): string =>
 
 /** The parser of a command, or of the program that holds them. */
 export function parser(name: string, description: string): Command {
-  const command = new Command(name).description(description).helpOption('--help', 'show this page');
+  const command = new Command(name).description(description).helpOption('-h, --help', 'show this page');
   return command
     .showSuggestionAfterError(false)
     .configureHelp({ showGlobalOptions: true, optionDescription: (each) => each.description, subcommandTerm })

@@ -7,6 +7,7 @@ import { dataNames, find, load } from './images.js';
 import { dataDir } from './options.js';
 import { choice, either } from './values.js';
 
+/** Describes a data set. */
 export const dataCommand = defineCommand({
   name: 'data',
   summary: 'describe a data set and say where its files are',

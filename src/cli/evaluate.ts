@@ -15,6 +15,7 @@ const options = {
   ...measuring,
 };
 
+/** Measures what a network withstands. */
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'measure what a network withstands',

@@ -24,6 +24,7 @@ export function warningsOf({ blasThreading }: Readonly<Record<string, unknown>>)
   ];
 }
 
+/** Describes the machine. */
 export const infoCommand = defineCommand({
   name: 'info',
   summary: 'show versions, the machine, and which data sets are there',

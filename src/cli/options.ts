@@ -9,6 +9,7 @@ import { refusal } from './failure.js';
 import { dataNames } from './images.js';
 import { choice, either, folder, list, option, range, real, whole } from './values.js';
 
+/** A norm's name. */
 export type NormName = keyof typeof norms;
 
 const names = <T extends string>(record: Readonly<Record<T, unknown>>): T[] => Object.keys(record) as T[];
@@ -18,13 +19,17 @@ export const attackNames = names(attacks);
 export const length = real({ least: 0 });
 const lengthUnits = 'in the norm, of inputs scaled to 0 to 1';
 
+/** The length of perturbations. */
 export const epsilon = option(length, `length of the perturbations, ${lengthUnits}`, { fallback: 1.5 });
+/** Several of them. */
 export const epsilons = option(list(length), `lengths of the perturbations, ${lengthUnits}`, {
   fallback: [0.5, 1, 1.5, 2],
 });
+/** The norm of perturbations. */
 export const norm = option(choice<NormName>(names(norms)), `norm of the perturbations: ${either(names(norms))}`, {
   fallback: 'l2',
 });
+/** Where the data set is. */
 export const dataDir = option(folder, "folder of the data set's files", {
   fallbackText: 'looked for as data/README.md says',
 });

@@ -8,6 +8,7 @@ import { textTable } from '../report/table.js';
 import { defineCommand } from './command.js';
 import { choice, either, flag, folder, option, whole } from './values.js';
 
+/** Reproduces the paper's experiments. */
 export const reproduceCommand = defineCommand({
   name: 'reproduce',
   summary: "reproduce the paper's experiments",

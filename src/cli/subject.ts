@@ -4,7 +4,7 @@ import { oneOf } from '../options.js';
 import type { Values } from './command.js';
 import { refusal } from './failure.js';
 import { atMost, dataNames, load, withValidation, type DataName } from './images.js';
-import { loadNetwork, type SavedNetwork } from './network.js';
+import { loadNetwork, type SavedNetwork } from '../training/network.js';
 import { checkClip, checkLengths, type measuring } from './options.js';
 
 /** A network and images for it. */

@@ -14,7 +14,7 @@ import { defineCommand, type Values } from './command.js';
 import { refusal } from './failure.js';
 import { entries } from './grid.js';
 import { dataNames, load, withValidation } from './images.js';
-import { build, saveNetwork, type Description } from './network.js';
+import { build, saveNetwork, type Description } from '../training/network.js';
 import { checkLengths, checkWritable, dataDir, epsilon, norm } from './options.js';
 import type { Session } from './session.js';
 import { choice, either, file, list, option, real, whole } from './values.js';
@@ -131,6 +131,7 @@ async function learn(
   return history;
 }
 
+/** Trains a network and keeps it in a file. */
 export const trainCommand = defineCommand({
   name: 'train',
   summary: 'train a network, against an adversary or without one',

@@ -3,7 +3,6 @@ import * as v from 'valibot';
 import { attackEntries, epsilonEntry, guardEvaluating, type Attack, type AttackOptions, type Target } from '../adversary/attack.js';
 import * as attacks from '../adversary/index.js';
 import { batches, type Dataset } from '../data/dataset.js';
-import { SparringError } from '../errors.js';
 import { oneOf, parseOptions } from '../options.js';
 import { wilson } from '../report/intervals.js';
 import type { Figure } from '../report/results.js';
@@ -55,12 +54,16 @@ export interface Evaluation {
 const names = Object.keys(attacks);
 const callback = <F>(): v.GenericSchema<F> => v.custom<F>((value) => typeof value === 'function', 'expected a function');
 
+const attackName = v.pipe(v.string(), v.check((name) => names.includes(name), ({ input }) => oneOf(input, names)));
+
 const schema = v.strictObject({
   ...attackEntries,
-  attacks: v.optional(v.array(v.pipe(v.string(), v.check((name) => names.includes(name), ({ input }) => oneOf(input, names)))), ['advLossSign', 'advLoss', 'advAlpha']),
+  attacks: v.optional(v.array(attackName), ['advLossSign', 'advLoss', 'advAlpha']),
   epsilons: v.pipe(v.array(epsilonEntry), v.minLength(1, 'expected at least one length, received none')),
   onProgress: v.optional(callback<(done: number, total: number, what: string) => void>()),
 });
+
+const transferredSchema = v.strictObject({ ...attackEntries, attack: attackName, epsilon: epsilonEntry });
 
 /** How many batches are held in memory at once. */
 const batchesAtOnce = 10;
@@ -149,18 +152,19 @@ export async function transferred(
   source: Target,
   model: Target,
   data: Dataset,
-  { attack, ...options }: AttackOptions & { attack: AttackName; epsilon: number },
+  options: AttackOptions & { attack: AttackName; epsilon: number },
 ): Promise<Figure> {
-  if (!names.includes(attack)) throw new SparringError('INVALID_ARGUMENT', `transferred: attack: ${oneOf(attack, names)}`);
+  const { batchSize } = parseOptions(transferredSchema, options, 'transferred');
   guardEvaluating('transferred', model);
+  const { attack, ...shared } = options;
   const run = attacks[attack] as Attack<AttackOptions & { epsilon: number }>;
   const examples = new Examples(data);
   let correct = 0;
   try {
-    for (const rows of batches(data, { size: Math.min(data.rows.length, (options.batchSize ?? 500) * batchesAtOnce) })) {
+    for (const rows of batches(data, { size: Math.min(data.rows.length, batchSize * batchesAtOnce) })) {
       await scope(async () => {
         const { x, y } = examples.batch(tensor(rows));
-        const { adversarial } = await run(source, x, y, options);
+        const { adversarial } = await run(source, x, y, shared);
         correct += countCorrect(model, adversarial, y).item();
       });
     }

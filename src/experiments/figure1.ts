@@ -4,7 +4,7 @@ import type { Profile, Recipe } from './profiles.js';
 
 const lenetNormal = ({ recipes }: Profile): Recipe[] => recipes.filter(({ model, method }) => model === 'lenet' && method.name === 'normal');
 
-const units = 8000;
+const units = 15000;
 
 /** Figure 1 of the paper: accuracy of LeNet, trained normally, against the length of the perturbation. */
 export const figure1: Experiment = {

@@ -3,11 +3,10 @@ import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { split } from '../data/dataset.js';
 import { datasets } from '../data/datasets.js';
-import { readSafetensors, saveSafetensors } from '../io/weights.js';
 import type { Sequential } from '../nn/layers.js';
-import { scope } from '../tensor/scope.js';
+import { build, loadNetwork, saveNetwork, type Description } from '../training/network.js';
 import { train } from '../training/train.js';
-import { architectures, type Images, type Profile, type Recipe } from './profiles.js';
+import type { Images, Profile, Recipe } from './profiles.js';
 
 /** A network of an experiment, and how long it was trained. */
 export interface Trained {
@@ -67,41 +66,37 @@ export class Laboratory {
     return network;
   }
 
+  /** The network of a finished earlier run, if this run goes on from it and it was trained alike. */
+  async #kept(path: string, training: Description['training']): Promise<{ network: Sequential; seconds: number } | undefined> {
+    if (!this.options.resume || !(await access(path).then(() => true, () => false))) return undefined;
+    const { network, training: earlier } = await loadNetwork(path);
+    const { seconds, ...settings } = earlier;
+    if (JSON.stringify(settings) === JSON.stringify(training)) return { network, seconds: Number(seconds) };
+    network.dispose();
+    return undefined;
+  }
+
   async #trained(recipe: Recipe, seed: number, path: string): Promise<Trained> {
     const { model, method, epochs, batchSize, optimizer, cost } = recipe;
     const what = `${model} ${method.name}`;
-    const settings = JSON.stringify({ model, method: method.name, ...method.settings, epochs, batchSize, optimizer, seed });
-    const network = architectures[model](seed);
-    const kept = this.options.resume && (await access(path).then(() => true, () => false));
-    if (kept) {
-      const seconds = await scope(async () => {
-        const { tensors, metadata } = await readSafetensors(path);
-        if (metadata.settings !== settings) return undefined;
-        network.eval().loadStateDict(tensors);
-        return Number(metadata.seconds);
-      });
-      if (seconds !== undefined) {
-        this.options.report(what, trainingUnits(recipe), 'trained before');
-        return { recipe, network, seconds };
-      }
+    const training = { data: 'mnist', seed, method: method.name, settings: method.settings, epochs, batchSize, optimizer };
+    const kept = await this.#kept(path, training);
+    if (kept !== undefined) {
+      this.options.report(what, trainingUnits(recipe), 'trained before');
+      return { recipe, ...kept };
     }
     const checkpoint = `${path}.checkpoint`;
     if (!this.options.resume) await rm(checkpoint, { force: true });
     const { train: examples } = await this.images(seed);
+    const options = { seed };
+    const network = build({ model, options });
     let seconds = 0;
-    for await (const event of train(network, examples, {
-      method,
-      epochs,
-      batchSize,
-      optimizer,
-      seed,
-      checkpoint,
-      ...this.signal,
-    })) {
+    for await (const event of train(network, examples, { method, epochs, batchSize, optimizer, seed, checkpoint, ...this.signal })) {
       if (event.type === 'step') this.options.report(what, cost, `epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}`);
       if (event.type === 'epoch') seconds += event.seconds;
     }
-    await saveSafetensors(path, network.stateDict(), { metadata: { settings, seconds: String(seconds) } });
+    const input = { shape: [...examples.shape], scale: examples.scale };
+    await saveNetwork(path, network, { model, options, input, training: { ...training, seconds } });
     await rm(checkpoint, { force: true });
     return { recipe, network, seconds };
   }

@@ -2,7 +2,7 @@
 import { SparringError } from '../errors.js';
 import { oneOf } from '../options.js';
 import { normal, uniform } from '../tensor/ops.js';
-import { keep } from '../tensor/scope.js';
+import { keep, scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /**
@@ -67,11 +67,11 @@ export function initialize(
   const fans = { fanOut: shape[0]! * window, fanIn: shape[1]! * window };
   const draw = (of: readonly number[], spread: { uniform: number } | { normal: number }, part: number): Tensor => {
     const source = { seed: seed ?? 0, stream: 2 * stream + part };
-    const drawn =
+    const drawn = (): Tensor =>
       'uniform' in spread
         ? uniform(of, { low: -spread.uniform, high: spread.uniform, ...source })
         : normal(of, { deviation: spread.normal, ...source });
-    return keep(drawn);
+    return keep(scope(drawn));
   };
   const biasSpread = initializer === 'default' ? spreadOf('default', fans) : { uniform: 0 };
   return {

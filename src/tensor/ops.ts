@@ -148,7 +148,7 @@ const normOps: Readonly<Record<string, string>> = { l1: 'normL1', l2: 'normL2', 
 /** The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0. */
 export function norm(x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor {
   const op = normOps[order];
-  if (op === undefined) throw new SparringError('INVALID_ARGUMENT', `norm: order: ${oneOf(String(order), Object.keys(normOps))}`);
+  if (op === undefined) throw new SparringError('INVALID_ARGUMENT', `norm: order: ${oneOf(order, Object.keys(normOps))}`);
   return one(op, [x], reduction(options));
 }
 

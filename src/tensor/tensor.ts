@@ -130,7 +130,7 @@ export function idOf(value: unknown, call: string): number {
 /** @internal The engine's number for a dtype. */
 export function dtypeCode(dtype: DType): number {
   const code = dtypes.indexOf(dtype);
-  if (code < 0) throw new SparringError('DTYPE_MISMATCH', `tensor: expected dtype ${dtypes.join(', ')}, received '${String(dtype)}'`);
+  if (code < 0) throw new SparringError('DTYPE_MISMATCH', `tensor: expected dtype ${dtypes.join(', ')}, received '${dtype}'`);
   return code;
 }
 
@@ -197,6 +197,6 @@ export function tensor(values: NestedNumbers | NumberArray, options: TensorOptio
   if (wanted.some((length) => !Number.isInteger(length) || length < 0)) {
     throw new SparringError('SHAPE_MISMATCH', `tensor: expected a shape of whole numbers, received [${wanted.join(',')}]`);
   }
-  const data = numbers instanceof arrays[dtype] ? numbers : arrays[dtype].from(numbers as ArrayLike<number>);
+  const data = numbers instanceof arrays[dtype] ? numbers : arrays[dtype].from(numbers);
   return new Tensor(native.create(wanted, code, data));
 }

@@ -1,11 +1,32 @@
 import test from 'tape';
-import { attacks, concat, log, models, nn, scope, slice, softmax, tensor, uniform, type AttackOptions, type AttackResult, type Labels, type Target, type Tensor } from '../../src/index.js';
+import {
+  attacks,
+  concat,
+  log,
+  models,
+  nn,
+  scope,
+  slice,
+  softmax,
+  tensor,
+  uniform,
+  type AttackOptions,
+  type AttackResult,
+  type Labels,
+  type Target,
+  type Tensor,
+} from '../../src/index.js';
 import { dense, inputs, linearNetwork, network, predictions } from './networks.js';
 import { refused } from './refused.js';
 
 // What would make a robustness figure wrong in silence is refused, with what was expected and what was received.
 
-type AnyAttack = (model: Target, x: Tensor, y: Labels, options: AttackOptions & { epsilon: number }) => Promise<AttackResult>;
+type AnyAttack = (
+  model: Target,
+  x: Tensor,
+  y: Labels,
+  options: AttackOptions & { epsilon: number },
+) => Promise<AttackResult>;
 
 const all = Object.entries(attacks as unknown as Record<string, AnyAttack>);
 const epsilon = 0.1;
@@ -15,53 +36,283 @@ for (const [name, attack] of all) {
     const model = dense(4, 3, 1);
     const x = uniform([5, 4], { seed: 1 });
     const y = [0, 1, 2, 0, 1];
-    const given = (options: object): (() => unknown) => () => attack(model, x, y, { epsilon, ...options });
+    const given =
+      (options: object): (() => unknown) =>
+      () =>
+        attack(model, x, y, { epsilon, ...options });
 
     const training = dense(4, 3, 1).train();
-    await refused(t, 'training mode', () => attack(training, x, y, { epsilon }), 'TRAINING_MODE', name, 'expected a network in evaluation mode', 'model.eval()');
-    await refused(t, 'dropout in training mode', () => attack(models.mlp({ inputs: 4, classes: 3, hidden: [4], dropout: 0.5 }), x, y, { epsilon }), 'TRAINING_MODE', name);
+    await refused(
+      t,
+      'training mode',
+      () => attack(training, x, y, { epsilon }),
+      'TRAINING_MODE',
+      name,
+      'expected a network in evaluation mode',
+      'model.eval()',
+    );
+    await refused(
+      t,
+      'dropout in training mode',
+      () => attack(models.mlp({ inputs: 4, classes: 3, hidden: [4], dropout: 0.5 }), x, y, { epsilon }),
+      'TRAINING_MODE',
+      name,
+    );
     training.dispose();
-    await refused(t, 'probabilities', () => attack(network((input) => softmax(model.forward(input))), x, y, { epsilon }), 'INVALID_ARGUMENT', name, 'expected logits, received probabilities');
-    await refused(t, 'probabilities of one input', () => attack(network((input) => softmax(model.forward(input))), inputs([[1, 2, 3, 4]]), [0], { epsilon }), 'INVALID_ARGUMENT', 'probabilities');
-    await refused(t, 'one logit', () => attack(linearNetwork([[1, 2, 3, 4]], [0]), x, y, { epsilon }), 'SHAPE_MISMATCH', name, 'logits [B, K] with K of at least 2', 'received [5,1]');
-    await refused(t, 'features instead of logits', () => attack(network((input) => input), uniform([2, 3, 4], { seed: 1 }), [0, 1], { epsilon }), 'SHAPE_MISMATCH', 'received [2,3,4]');
+    await refused(
+      t,
+      'probabilities',
+      () =>
+        attack(
+          network((input) => softmax(model.forward(input))),
+          x,
+          y,
+          { epsilon },
+        ),
+      'INVALID_ARGUMENT',
+      name,
+      'expected logits, received probabilities',
+    );
+    await refused(
+      t,
+      'probabilities of one input',
+      () =>
+        attack(
+          network((input) => softmax(model.forward(input))),
+          inputs([[1, 2, 3, 4]]),
+          [0],
+          { epsilon },
+        ),
+      'INVALID_ARGUMENT',
+      'probabilities',
+    );
+    await refused(
+      t,
+      'one logit',
+      () => attack(linearNetwork([[1, 2, 3, 4]], [0]), x, y, { epsilon }),
+      'SHAPE_MISMATCH',
+      name,
+      'logits [B, K] with K of at least 2',
+      'received [5,1]',
+    );
+    await refused(
+      t,
+      'features instead of logits',
+      () =>
+        attack(
+          network((input) => input),
+          uniform([2, 3, 4], { seed: 1 }),
+          [0, 1],
+          { epsilon },
+        ),
+      'SHAPE_MISMATCH',
+      'received [2,3,4]',
+    );
 
-    const bad = (value: number, row: number): Tensor => inputs(Array.from({ length: 5 }, (_, i) => [0, 0, i === row ? value : 0, 1]));
+    const bad = (value: number, row: number): Tensor =>
+      inputs(Array.from({ length: 5 }, (_, i) => [0, 0, i === row ? value : 0, 1]));
     for (const value of [NaN, Infinity, -Infinity]) {
-      await refused(t, `an input of ${value}`, () => attack(model, bad(value, 3), y, { epsilon }), 'NOT_FINITE', name, 'expected finite inputs', `received ${value} in input 3`);
-      await refused(t, `an input of ${value} in a range`, () => attack(model, bad(value, 3), y, { epsilon, clip: [0, Infinity] }), 'NOT_FINITE', `received ${value} in input 3`);
+      await refused(
+        t,
+        `an input of ${value}`,
+        () => attack(model, bad(value, 3), y, { epsilon }),
+        'NOT_FINITE',
+        name,
+        'expected finite inputs',
+        `received ${value} in input 3`,
+      );
+      await refused(
+        t,
+        `an input of ${value} in a range`,
+        () => attack(model, bad(value, 3), y, { epsilon, clip: [0, Infinity] }),
+        'NOT_FINITE',
+        `received ${value} in input 3`,
+      );
     }
     for (const value of [-0.25, 1.5, 255]) {
-      await refused(t, `an input of ${value}`, () => attack(model, bad(value, 2), y, { epsilon, clip: [0, 1] }), 'OUT_OF_RANGE', name, 'expected inputs between 0 and 1 (the clip range)', `received ${value} in input 2`);
+      await refused(
+        t,
+        `an input of ${value}`,
+        () => attack(model, bad(value, 2), y, { epsilon, clip: [0, 1] }),
+        'OUT_OF_RANGE',
+        name,
+        'expected inputs between 0 and 1 (the clip range)',
+        `received ${value} in input 2`,
+      );
     }
     const edge = await attack(model, inputs([[0.1, 0.3, 0.1, 0.3]]), [0], { epsilon, clip: [0.1, 0.3] });
     t.equal(edge.success.shape[0], 1, 'the bounds themselves are inside, also as float32 rounds them');
 
-    await refused(t, 'a label beyond the classes', () => attack(model, x, [0, 1, 2, 3, 0], { epsilon }), 'OUT_OF_RANGE', name, 'expected labels 0 to 2, received 3 for input 3');
-    await refused(t, 'a negative label', () => attack(model, x, [0, 1, 2, 0, -1], { epsilon }), 'OUT_OF_RANGE', 'received -1 for input 4');
+    await refused(
+      t,
+      'a label beyond the classes',
+      () => attack(model, x, [0, 1, 2, 3, 0], { epsilon }),
+      'OUT_OF_RANGE',
+      name,
+      'expected labels 0 to 2, received 3 for input 3',
+    );
+    await refused(
+      t,
+      'a negative label',
+      () => attack(model, x, [0, 1, 2, 0, -1], { epsilon }),
+      'OUT_OF_RANGE',
+      'received -1 for input 4',
+    );
     for (const label of [1.5, NaN, 2 ** 32]) {
-      await refused(t, `a label of ${label}`, () => attack(model, x, [0, label, 2, 0, 1], { epsilon }), 'OUT_OF_RANGE', name, 'whole numbers', `received ${label} for input 1`);
+      await refused(
+        t,
+        `a label of ${label}`,
+        () => attack(model, x, [0, label, 2, 0, 1], { epsilon }),
+        'OUT_OF_RANGE',
+        name,
+        'whole numbers',
+        `received ${label} for input 1`,
+      );
     }
-    await refused(t, 'too few labels', () => attack(model, x, [0, 1], { epsilon }), 'SHAPE_MISMATCH', name, 'expected int32 labels [5], received int32 [2]');
-    await refused(t, 'labels in rows', () => attack(model, x, tensor(Int32Array.of(0, 1, 2, 0, 1), { shape: [5, 1] }), { epsilon }), 'SHAPE_MISMATCH', 'received int32 [5,1]');
-    await refused(t, 'float labels', () => attack(model, x, tensor([0, 1, 2, 0, 1]), { epsilon }), 'SHAPE_MISMATCH', name, 'received float32 [5]');
-    await refused(t, 'an empty batch', () => attack(model, uniform([0, 4], { seed: 1 }), [], { epsilon }), 'SHAPE_MISMATCH', name, 'at least one input', '[0,4]');
-    await refused(t, 'an input without a batch', () => attack(model, uniform([4], { seed: 1 }), [0, 1, 2, 0], { epsilon }), 'SHAPE_MISMATCH', name, '[4]');
-    await refused(t, 'bytes', () => attack(model, tensor(new Uint8Array(20), { shape: [5, 4] }), y, { epsilon }), 'DTYPE_MISMATCH', name, 'expected inputs of float32 or float64, received uint8');
-    await refused(t, 'inputs of another width', () => attack(model, uniform([5, 7], { seed: 1 }), y, { epsilon }), 'SHAPE_MISMATCH', '4 numbers', '[5,7]');
-    await refused(t, 'inputs of another dtype than the network', () => attack(dense(4, 3, 1).to('float64'), x, y, { epsilon }), 'DTYPE_MISMATCH', 'float32', 'float64');
+    await refused(
+      t,
+      'too few labels',
+      () => attack(model, x, [0, 1], { epsilon }),
+      'SHAPE_MISMATCH',
+      name,
+      'expected int32 labels [5], received int32 [2]',
+    );
+    await refused(
+      t,
+      'labels in rows',
+      () => attack(model, x, tensor(Int32Array.of(0, 1, 2, 0, 1), { shape: [5, 1] }), { epsilon }),
+      'SHAPE_MISMATCH',
+      'received int32 [5,1]',
+    );
+    await refused(
+      t,
+      'float labels',
+      () => attack(model, x, tensor([0, 1, 2, 0, 1]), { epsilon }),
+      'SHAPE_MISMATCH',
+      name,
+      'received float32 [5]',
+    );
+    await refused(
+      t,
+      'an empty batch',
+      () => attack(model, uniform([0, 4], { seed: 1 }), [], { epsilon }),
+      'SHAPE_MISMATCH',
+      name,
+      'at least one input',
+      '[0,4]',
+    );
+    await refused(
+      t,
+      'an input without a batch',
+      () => attack(model, uniform([4], { seed: 1 }), [0, 1, 2, 0], { epsilon }),
+      'SHAPE_MISMATCH',
+      name,
+      '[4]',
+    );
+    await refused(
+      t,
+      'bytes',
+      () => attack(model, tensor(new Uint8Array(20), { shape: [5, 4] }), y, { epsilon }),
+      'DTYPE_MISMATCH',
+      name,
+      'expected inputs of float32 or float64, received uint8',
+    );
+    await refused(
+      t,
+      'inputs of another width',
+      () => attack(model, uniform([5, 7], { seed: 1 }), y, { epsilon }),
+      'SHAPE_MISMATCH',
+      '4 numbers',
+      '[5,7]',
+    );
+    await refused(
+      t,
+      'inputs of another dtype than the network',
+      () => attack(dense(4, 3, 1).to('float64'), x, y, { epsilon }),
+      'DTYPE_MISMATCH',
+      'float32',
+      'float64',
+    );
 
-    await refused(t, 'a misspelt option', given({ epsilonn: 1 }), 'INVALID_ARGUMENT', name, 'unknown option', "received 'epsilonn'", "did you mean 'epsilon'?");
-    await refused(t, 'another misspelt option', given({ batchsize: 1 }), 'INVALID_ARGUMENT', "did you mean 'batchSize'?");
-    for (const value of [-0.1, Infinity, 1e39]) await refused(t, `epsilon ${value}`, given({ epsilon: value }), 'INVALID_ARGUMENT', `${name}: epsilon: expected a length of 0 to 1e+30, received ${value}`);
+    await refused(
+      t,
+      'a misspelt option',
+      given({ epsilonn: 1 }),
+      'INVALID_ARGUMENT',
+      name,
+      'unknown option',
+      "received 'epsilonn'",
+      "did you mean 'epsilon'?",
+    );
+    await refused(
+      t,
+      'another misspelt option',
+      given({ batchsize: 1 }),
+      'INVALID_ARGUMENT',
+      "did you mean 'batchSize'?",
+    );
+    for (const value of [-0.1, Infinity, 1e39])
+      await refused(
+        t,
+        `epsilon ${value}`,
+        given({ epsilon: value }),
+        'INVALID_ARGUMENT',
+        `${name}: epsilon: expected a length of 0 to 1e+30, received ${value}`,
+      );
     await refused(t, 'epsilon NaN', given({ epsilon: NaN }), 'INVALID_ARGUMENT', `${name}: epsilon`, 'received NaN');
-    await refused(t, 'epsilon as text', given({ epsilon: '1' }), 'INVALID_ARGUMENT', `${name}: epsilon: expected number, received "1"`);
-    for (const value of [0, -3, 2.5, Infinity]) await refused(t, `batchSize ${value}`, given({ batchSize: value }), 'INVALID_ARGUMENT', `${name}: batchSize: expected a whole number of at least 1, received ${value}`);
-    await refused(t, 'an unknown norm', given({ norm: 'l3' }), 'INVALID_ARGUMENT', `${name}: norm: expected one of l1, l2, linf, received 'l3'`, "did you mean 'l1'?");
-    await refused(t, 'a range the wrong way round', given({ clip: [1, 0] }), 'INVALID_ARGUMENT', `${name}: clip: expected [low, high] with low < high, received [1, 0]`);
-    await refused(t, 'a range with NaN', given({ clip: [0, NaN] }), 'INVALID_ARGUMENT', `${name}: clip`, 'received NaN');
-    await refused(t, 'a signal that is none', given({ signal: {} }), 'INVALID_ARGUMENT', `${name}: signal`, 'AbortSignal');
-    await refused(t, 'progress that is no function', given({ onProgress: 1 }), 'INVALID_ARGUMENT', `${name}: onProgress: expected`);
+    await refused(
+      t,
+      'epsilon as text',
+      given({ epsilon: '1' }),
+      'INVALID_ARGUMENT',
+      `${name}: epsilon: expected number, received "1"`,
+    );
+    for (const value of [0, -3, 2.5, Infinity])
+      await refused(
+        t,
+        `batchSize ${value}`,
+        given({ batchSize: value }),
+        'INVALID_ARGUMENT',
+        `${name}: batchSize: expected a whole number of at least 1, received ${value}`,
+      );
+    await refused(
+      t,
+      'an unknown norm',
+      given({ norm: 'l3' }),
+      'INVALID_ARGUMENT',
+      `${name}: norm: expected one of l1, l2, linf, received 'l3'`,
+      "did you mean 'l1'?",
+    );
+    await refused(
+      t,
+      'a range the wrong way round',
+      given({ clip: [1, 0] }),
+      'INVALID_ARGUMENT',
+      `${name}: clip: expected [low, high] with low < high, received [1, 0]`,
+    );
+    await refused(
+      t,
+      'a range with NaN',
+      given({ clip: [0, NaN] }),
+      'INVALID_ARGUMENT',
+      `${name}: clip`,
+      'received NaN',
+    );
+    await refused(
+      t,
+      'a signal that is none',
+      given({ signal: {} }),
+      'INVALID_ARGUMENT',
+      `${name}: signal`,
+      'AbortSignal',
+    );
+    await refused(
+      t,
+      'progress that is no function',
+      given({ onProgress: 1 }),
+      'INVALID_ARGUMENT',
+      `${name}: onProgress: expected`,
+    );
 
     const gone = scope(() => uniform([5, 4], { seed: 1 }));
     gone.dispose();
@@ -77,15 +328,43 @@ for (const [name, attack] of all) {
   test(`guards: ${name} finds logits that are not finite in every batch`, async (t) => {
     // log of a negative number, of 0, and an overflow; in the first inputs and far behind them.
     const spoilt = network((x) => concat([log(slice(x, [0, 0], [x.shape[0]!, 1])), slice(x, [0, 1])], { axis: 1 }));
-    for (const [value, logit] of [[-1, 'NaN'], [0, '-Infinity']] as const) {
+    for (const [value, logit] of [
+      [-1, 'NaN'],
+      [0, '-Infinity'],
+    ] as const) {
       for (const row of [2, 20, 39]) {
         for (const batchSize of [6, 500]) {
           const x = inputs(Array.from({ length: 40 }, (_, i) => [i === row ? value : 2, -0.5, 0.25]));
-          await refused(t, `${logit} at ${row}`, () => attack(spoilt, x, new Int32Array(40), { epsilon, batchSize }), 'NOT_FINITE', `${name}: expected finite logits, received ${logit} for input ${row}`);
+          await refused(
+            t,
+            `${logit} at ${row}`,
+            () => attack(spoilt, x, new Int32Array(40), { epsilon, batchSize }),
+            'NOT_FINITE',
+            `${name}: expected finite logits, received ${logit} for input ${row}`,
+          );
         }
       }
     }
-    await refused(t, 'weights of NaN', () => attack(linearNetwork([[NaN, 0], [0, 1]], [0, 0]), inputs([[1, 1]]), [0], { epsilon }), 'NOT_FINITE', name, 'expected finite logits, received NaN for input 0');
+    await refused(
+      t,
+      'weights of NaN',
+      () =>
+        attack(
+          linearNetwork(
+            [
+              [NaN, 0],
+              [0, 1],
+            ],
+            [0, 0],
+          ),
+          inputs([[1, 1]]),
+          [0],
+          { epsilon },
+        ),
+      'NOT_FINITE',
+      name,
+      'expected finite logits, received NaN for input 0',
+    );
   });
 
   test(`guards: ${name} stops when it is told to, with the reason it was given`, async (t) => {
@@ -112,24 +391,78 @@ for (const [name, attack] of all) {
     t.pass('an abort after the end is nothing');
     t.equal(((await outcome(AbortSignal.abort())) as Error).name, 'AbortError', 'the default reason');
     const failing = new Error('the progress bar broke');
-    t.equal(await outcome(new AbortController().signal, { onProgress: () => { throw failing; } }), failing, "a callback's error is passed on"); // prettier-ignore
+    t.equal(
+      await outcome(new AbortController().signal, {
+        onProgress: () => {
+          throw failing;
+        },
+      }),
+      failing,
+      "a callback's error is passed on",
+    );
   });
 }
 
 test('guards: options of minimal', async (t) => {
   const model = dense(4, 3, 1);
-  const given = (options: object): (() => unknown) => () => attacks.minimal(model, inputs([[1, 2, 3, 4]]), [0], options);
-  for (const steps of [0, 1.5]) await refused(t, `${steps} steps`, given({ steps }), 'INVALID_ARGUMENT', `minimal: steps: expected a whole number of at least 1, received ${steps}`);
-  for (const overshoot of [-1, Infinity, 1e30]) await refused(t, `overshoot ${overshoot}`, given({ overshoot }), 'INVALID_ARGUMENT', 'minimal: overshoot: expected', `received ${overshoot}`);
-  await refused(t, 'linearize', given({ linearize: 'logit' }), 'INVALID_ARGUMENT', "minimal: linearize: expected one of probabilities, logits, received 'logit'", "did you mean 'logits'?");
-  t.ok(await given({})() !== undefined, 'none are needed');
-  await refused(t, 'no epsilon where one is needed', () => attacks.advLoss(model, inputs([[1, 2, 3, 4]]), [0], {} as { epsilon: number }), 'INVALID_ARGUMENT', 'advLoss: epsilon');
+  const given =
+    (options: object): (() => unknown) =>
+    () =>
+      attacks.minimal(model, inputs([[1, 2, 3, 4]]), [0], options);
+  for (const steps of [0, 1.5])
+    await refused(
+      t,
+      `${steps} steps`,
+      given({ steps }),
+      'INVALID_ARGUMENT',
+      `minimal: steps: expected a whole number of at least 1, received ${steps}`,
+    );
+  for (const overshoot of [-1, Infinity, 1e30])
+    await refused(
+      t,
+      `overshoot ${overshoot}`,
+      given({ overshoot }),
+      'INVALID_ARGUMENT',
+      'minimal: overshoot: expected',
+      `received ${overshoot}`,
+    );
+  await refused(
+    t,
+    'linearize',
+    given({ linearize: 'logit' }),
+    'INVALID_ARGUMENT',
+    "minimal: linearize: expected one of probabilities, logits, received 'logit'",
+    "did you mean 'logits'?",
+  );
+  t.ok((await given({})()) !== undefined, 'none are needed');
+  await refused(
+    t,
+    'no epsilon where one is needed',
+    () => attacks.advLoss(model, inputs([[1, 2, 3, 4]]), [0], {} as { epsilon: number }),
+    'INVALID_ARGUMENT',
+    'advLoss: epsilon',
+  );
 });
 
 test('guards: a network that looks like probabilities only by chance is let through', async (t) => {
   // The first of these rows sums to 1; the others show that they are logits.
   const model = new nn.Linear(2, 2).eval();
-  model.loadStateDict({ weight: tensor([[1, 0], [0, 1]]), bias: tensor([0, 0]) });
-  const { success } = await attacks.advLoss(model, inputs([[0.25, 0.75], [2, 1], [0.5, 3]]), [1, 0, 1], { epsilon });
+  model.loadStateDict({
+    weight: tensor([
+      [1, 0],
+      [0, 1],
+    ]),
+    bias: tensor([0, 0]),
+  });
+  const { success } = await attacks.advLoss(
+    model,
+    inputs([
+      [0.25, 0.75],
+      [2, 1],
+      [0.5, 3],
+    ]),
+    [1, 0, 1],
+    { epsilon },
+  );
   t.equal(success.shape[0], 3, 'logits');
 });

@@ -1,5 +1,16 @@
 /** Networks that the adversary's tests attack, and plain float64 arithmetic to judge the attacks by. */
-import { jacobian, models, nn, scope, slice, tensor, type NestedNumbers, type NormName, type Target, type Tensor } from '../../src/index.js';
+import {
+  jacobian,
+  models,
+  nn,
+  scope,
+  slice,
+  tensor,
+  type NestedNumbers,
+  type NormName,
+  type Target,
+  type Tensor,
+} from '../../src/index.js';
 import { seeded } from '../tensor/numbers.js';
 
 export const normNames = ['l1', 'l2', 'linf'] as const;
@@ -56,9 +67,11 @@ export function linearized(model: Target, x: Tensor): { logits: number[]; rows: 
 }
 
 /** The inputs one by one, [1, ...] each. */
-export const oneByOne = (x: Tensor): Tensor[] => Array.from({ length: x.shape[0]! }, (_, row) => slice(x, [row], [row + 1]));
+export const oneByOne = (x: Tensor): Tensor[] =>
+  Array.from({ length: x.shape[0]! }, (_, row) => slice(x, [row], [row + 1]));
 
-export const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+export const dot = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((sum, value, i) => sum + value * b[i]!, 0);
 
 export const minus = (a: readonly number[], b: readonly number[]): number[] => a.map((value, i) => value - b[i]!);
 
@@ -70,14 +83,18 @@ export const length: Record<NormName, (row: readonly number[]) => number> = {
 };
 
 /** The norm that is dual to a norm. */
-export const dual: Record<NormName, (row: readonly number[]) => number> = { l1: length.linf, l2: length.l2, linf: length.l1 };
+export const dual: Record<NormName, (row: readonly number[]) => number> = {
+  l1: length.linf,
+  l2: length.l2,
+  linf: length.l1,
+};
 
 export const cosine = (a: readonly number[], b: readonly number[]): number => dot(a, b) / (length.l2(a) * length.l2(b));
 
 export const argmaxOf = (row: readonly number[]): number => row.indexOf(Math.max(...row));
 
 /** The class that a network names for each input. */
-export const predictions = (model: Target, x: Tensor): number[] => rowsOf(scope(() => model.forward(x))).map(argmaxOf);
+export const predictions = (model: Target, x: Tensor): number[] => scope(() => rowsOf(model.forward(x)).map(argmaxOf));
 
 /** How far each input was moved, measured in float64. */
 export function moves(x: Tensor, adversarial: Tensor): number[][] {

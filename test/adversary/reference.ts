@@ -23,11 +23,14 @@ export function steepest(u: readonly number[], norm: NormName): number[] {
 function mixture(logits: readonly number[], rows: readonly number[][], own: number): number[] {
   const others = logits.map((_, k) => k).filter((k) => k !== own);
   const most = Math.max(...others.map((k) => logits[k]!));
-  return rows[0]!.map((_, i) => others.reduce((sum, k) => sum + Math.exp(logits[k]! - most) * (rows[k]![i]! - rows[own]![i]!), 0));
+  return rows[0]!.map((_, i) =>
+    others.reduce((sum, k) => sum + Math.exp(logits[k]! - most) * (rows[k]![i]! - rows[own]![i]!), 0),
+  );
 }
 
 /** The way the loss of a label grows fastest: -T_y up to a factor. */
-export const ascentOf = (logits: readonly number[], rows: readonly number[][], label: number): number[] => mixture(logits, rows, label);
+export const ascentOf = (logits: readonly number[], rows: readonly number[][], label: number): number[] =>
+  mixture(logits, rows, label);
 
 /**
  * For every class but the predicted one the smallest perturbation (Proposition 2.1): with α_k = α_J e^{z_k - z_J} and
@@ -37,7 +40,11 @@ export const ascentOf = (logits: readonly number[], rows: readonly number[][], l
  *
  * `log` lengths are the logarithms: they are finite however confident the network is.
  */
-export function perClass(logits: readonly number[], rows: readonly number[][], norm: NormName): (Smallest & { log: number })[] {
+export function perClass(
+  logits: readonly number[],
+  rows: readonly number[][],
+  norm: NormName,
+): (Smallest & { log: number })[] {
   const top = argmaxOf(logits);
   const most = Math.max(...logits.filter((_, k) => k !== top));
   const total = logits.reduce((sum, z) => sum + Math.exp(z - logits[top]!), 0);
@@ -63,4 +70,5 @@ export function perClassOfLogits(logits: readonly number[], rows: readonly numbe
 }
 
 /** The shortest (Proposition 2.2). */
-export const shortest = <S extends Smallest>(all: readonly S[]): S => all.reduce((best, each) => (each.length < best.length ? each : best));
+export const shortest = <S extends Smallest>(all: readonly S[]): S =>
+  all.reduce((best, each) => (each.length < best.length ? each : best));

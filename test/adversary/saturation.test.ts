@@ -1,6 +1,33 @@
 import test from 'tape';
-import { attacks, mul, nn, oneHot, scope, softmax, tensor, uniform, vjp, type NormName, type Target, type Tensor } from '../../src/index.js';
-import { argmaxOf, cosine, dense, linearized, linearNetwork, minus, moves, normNames, oneByOne, predictions, rowsOf, inputs, type Real } from './networks.js';
+import {
+  attacks,
+  mul,
+  nn,
+  oneHot,
+  scope,
+  softmax,
+  tensor,
+  uniform,
+  vjp,
+  type NormName,
+  type Target,
+  type Tensor,
+} from '../../src/index.js';
+import {
+  argmaxOf,
+  cosine,
+  dense,
+  linearized,
+  linearNetwork,
+  minus,
+  moves,
+  normNames,
+  oneByOne,
+  predictions,
+  rowsOf,
+  inputs,
+  type Real,
+} from './networks.js';
 import { ascentOf, perClass, shortest, steepest } from './reference.js';
 
 // A trained network is confident: in float32 its probabilities are 1 and 0, and what is computed from them is noise. The
@@ -12,7 +39,9 @@ function confident(gap: number, by: 'scale' | 'bias', dtype: Real): nn.Sequentia
   const last = model.layers.at(-1) as nn.Linear;
   scope(() => {
     const x = uniform([8, 12], { seed: 4 });
-    const gaps = rowsOf(model.forward(x)).map((row) => row.sort((a, b) => b - a)).map(([a, b]) => a! - b!);
+    const gaps = rowsOf(model.forward(x))
+      .map((row) => row.sort((a, b) => b - a))
+      .map(([a, b]) => a! - b!);
     const mean = gaps.reduce((sum, value) => sum + value) / gaps.length;
     if (by === 'scale') last.loadStateDict({ weight: mul(last.weight, gap / mean), bias: mul(last.bias!, gap / mean) });
     else last.loadStateDict({ weight: last.weight, bias: tensor([gap, 0, 0, 0, 0, 0]) });
@@ -25,17 +54,31 @@ interface Judged {
   sameTarget: boolean;
 }
 
-type Found = (model: Target, x: Tensor, y: number[], norm: NormName) => Promise<{ direction: number[][]; target: number[] }>;
+type Found = (
+  model: Target,
+  x: Tensor,
+  y: number[],
+  norm: NormName,
+) => Promise<{ direction: number[][]; target: number[] }>;
 
 /** What Algorithm 1 gives in float32 against float64, at each input. */
-async function judge(find: Found, single: Target, exact: Target, points: number[][], norm: NormName): Promise<Judged[]> {
+async function judge(
+  find: Found,
+  single: Target,
+  exact: Target,
+  points: number[][],
+  norm: NormName,
+): Promise<Judged[]> {
   const [x, same] = [inputs(points), inputs(points, 'float64')];
   const found = await find(single, x, predictions(single, x), norm);
   return scope(() =>
     oneByOne(same).map((at, i) => {
       const { logits, rows } = linearized(exact, at);
       const expected = shortest(perClass(logits, rows, norm).map((each) => ({ ...each, length: each.log })));
-      return { cosine: cosine(found.direction[i]!, expected.direction), sameTarget: found.target[i] === expected.target };
+      return {
+        cosine: cosine(found.direction[i]!, expected.direction),
+        sameTarget: found.target[i] === expected.target,
+      };
     }),
   );
 }
@@ -53,7 +96,12 @@ const naive: Found = (model, x, _y, norm) =>
       const alpha = Array.from(value.data());
       const T = alpha.map((_, k) => Array.from(pullback(tensor([alpha.map((__, i) => (i === k ? 1 : 0))])).data()));
       const top = argmaxOf(alpha);
-      const dualOf = (u: number[]): number => (norm === 'l2' ? Math.hypot(...u) : norm === 'linf' ? u.reduce((sum, each) => sum + Math.abs(each), 0) : Math.max(...u.map(Math.abs)));
+      const dualOf = (u: number[]): number =>
+        norm === 'l2'
+          ? Math.hypot(...u)
+          : norm === 'linf'
+            ? u.reduce((sum, each) => sum + Math.abs(each), 0)
+            : Math.max(...u.map(Math.abs));
       const all = alpha.flatMap((value, target) => {
         if (target === top) return [];
         const u = minus(T[target]!, T[top]!);
@@ -61,7 +109,10 @@ const naive: Found = (model, x, _y, norm) =>
       });
       return shortest(all);
     });
-    return Promise.resolve({ direction: found.map(({ direction }) => direction), target: found.map(({ target }) => target) });
+    return Promise.resolve({
+      direction: found.map(({ direction }) => direction),
+      target: found.map(({ target }) => target),
+    });
   });
 
 const points = rowsOf(scope(() => uniform([12, 12], { seed: 5 })));
@@ -74,7 +125,10 @@ for (const by of ['scale', 'bias'] as const) {
       for (const norm of normNames) {
         const judged = await judge(ours, single, exact, points, norm);
         t.ok(worst(judged) >= 0.999, `${norm}: cosine ${worst(judged)}`);
-        t.ok(judged.every(({ sameTarget }) => sameTarget), `${norm}: target`);
+        t.ok(
+          judged.every(({ sameTarget }) => sameTarget),
+          `${norm}: target`,
+        );
         // At a gap of 20 a sign or a largest coordinate may survive the noise.
         if (gap === 20 && norm !== 'l2') continue;
         const byHand = worst(await judge(naive, single, exact, points, norm));
@@ -95,9 +149,18 @@ test('saturation: lengths are those of the linearised network, in float64, and a
       for (const steps of [1, 4]) {
         const found = await attacks.minimal(single, x, predictions(single, x), { norm, steps });
         const lengths = Array.from(found.length.data());
-        t.ok(Array.from(found.adversarial.data()).every(Number.isFinite), `gap ${gap}, ${norm}, ${steps} steps: finite inputs`);
-        t.ok(Array.from(found.norms.data()).every((value) => value <= 4e30), 'finite moves');
-        t.ok(lengths.every((value) => value > 0), 'lengths are numbers');
+        t.ok(
+          Array.from(found.adversarial.data()).every(Number.isFinite),
+          `gap ${gap}, ${norm}, ${steps} steps: finite inputs`,
+        );
+        t.ok(
+          Array.from(found.norms.data()).every((value) => value <= 4e30),
+          'finite moves',
+        );
+        t.ok(
+          lengths.every((value) => value > 0),
+          'lengths are numbers',
+        );
         if (gap > 200) continue;
         const off = scope(() =>
           oneByOne(same).map((at, i) => {
@@ -136,7 +199,9 @@ test('saturation: Adv_Alpha and Adv_Loss step in the direction of the formulas',
           const T = scope(() => {
             const one = inputs([points[i]!]);
             const { value, pullback } = vjp((input) => softmax(single.forward(input)), one);
-            return Array.from(pullback(mul(oneHot(tensor([labels[i]!], { dtype: 'int32' }), { classes: value.size }), -1)).data());
+            return Array.from(
+              pullback(mul(oneHot(tensor([labels[i]!], { dtype: 'int32' }), { classes: value.size }), -1)).data(),
+            );
           });
           const byHand = cosine(T, ascent);
           least.naive = byHand >= least.naive ? least.naive : byHand;
@@ -151,10 +216,17 @@ test('saturation: Adv_Alpha and Adv_Loss step in the direction of the formulas',
 });
 
 test('saturation: ties', async (t) => {
-  const weight = [[1, 0, 0.3], [0, 1, -0.2], [0, -1, 0.4], [0.5, 0.1, -1]];
+  const weight = [
+    [1, 0, 0.3],
+    [0, 1, -0.2],
+    [0, -1, 0.4],
+    [0.5, 0.1, -1],
+  ];
   for (const gap of [0, 1e-6, 1, 30, 80]) {
     for (const near of [0, 1e-6]) {
-      const [single, exact] = (['float32', 'float64'] as const).map((dtype) => linearNetwork(weight, [gap, 0, near, -1], dtype));
+      const [single, exact] = (['float32', 'float64'] as const).map((dtype) =>
+        linearNetwork(weight, [gap, 0, near, -1], dtype),
+      );
       const at = inputs([[0, 0, 0]], 'float64');
       const { logits, rows } = linearized(exact!, at);
       for (const norm of normNames) {
@@ -163,7 +235,11 @@ test('saturation: ties', async (t) => {
         const [best, chosen] = [shortest(all), all.find(({ target }) => target === found.target.item())!];
         const what = `gap ${gap}, runners-up ${near} apart, ${norm}`;
         if (best.length === 0) t.equal(found.length.item(), 0, `${what}: no length`);
-        else t.ok(chosen.length <= best.length * 1.001 && Math.abs(found.length.item() / best.length - 1) < 0.01, `${what}: length ${found.length.item()}`);
+        else
+          t.ok(
+            chosen.length <= best.length * 1.001 && Math.abs(found.length.item() / best.length - 1) < 0.01,
+            `${what}: length ${found.length.item()}`,
+          );
         t.ok(cosine(rowsOf(found.direction)[0]!, chosen.direction) >= 0.999, `${what}: direction`);
       }
     }

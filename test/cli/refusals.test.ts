@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { dataNames } from '../../src/cli/images.js';
 import { warningsOf } from '../../src/cli/info.js';
-import { saveNetwork, type Description } from '../../src/cli/network.js';
+import { saveNetwork, type Description } from '../../src/training/network.js';
 import { attackNames } from '../../src/cli/options.js';
 import { program } from '../../src/cli/program.js';
 import { experimentNames, profileNames } from '../../src/experiments/reproduce.js';

@@ -10,7 +10,12 @@ test('layers: shapes', (t) => {
       ['Linear on more axes', new nn.Linear(3, 5), [2, 7, 4, 3], [2, 7, 4, 5]],
       ['Linear without bias', new nn.Linear(3, 1, { bias: false }), [1, 3], [1, 1]],
       ['Conv2d', new nn.Conv2d(2, 4, { kernel: 3 }), [2, 2, 7, 9], [2, 4, 5, 7]],
-      ['Conv2d with all its options', new nn.Conv2d(4, 6, { kernel: [3, 1], stride: [2, 1], padding: [1, 2], dilation: [2, 1], groups: 2 }), [1, 4, 9, 5], [1, 6, 4, 9]],
+      [
+        'Conv2d with all its options',
+        new nn.Conv2d(4, 6, { kernel: [3, 1], stride: [2, 1], padding: [1, 2], dilation: [2, 1], groups: 2 }),
+        [1, 4, 9, 5],
+        [1, 6, 4, 9],
+      ],
       ['MaxPool2d', new nn.MaxPool2d({ kernel: 2 }), [2, 3, 7, 6], [2, 3, 3, 3]],
       ['AvgPool2d', new nn.AvgPool2d({ kernel: 3, stride: 1, padding: 1 }), [2, 3, 7, 6], [2, 3, 7, 6]],
       ['ReLU', new nn.ReLU(), [2, 3], [2, 3]],
@@ -21,30 +26,128 @@ test('layers: shapes', (t) => {
       ['mlp', models.mlp({ inputs: 12, hidden: [4], classes: 3 }), [5, 3, 2, 2], [5, 3]],
       ['mlp without hidden layers', models.mlp({ inputs: 12, hidden: [], classes: 3 }), [5, 12], [5, 3]],
       ['lenet', models.lenet({ dense: 20 }), [2, 1, 28, 28], [2, 10]],
-      ['lenet for other images', models.lenet({ channels: 3, height: 20, width: 33, dense: 20, classes: 4 }), [2, 3, 20, 33], [2, 4]],
+      [
+        'lenet for other images',
+        models.lenet({ channels: 3, height: 20, width: 33, dense: 20, classes: 4 }),
+        [2, 3, 20, 33],
+        [2, 4],
+      ],
     ];
-    for (const [what, layer, from, to] of shapes) t.deepEqual(layer.forward(uniform(from, { seed: 1 })).shape, to, what);
-    t.deepEqual(new nn.Conv2d(4, 6, { kernel: [3, 1], groups: 2 }).weight.shape, [6, 2, 3, 1], 'the weight of a grouped convolution');
+    for (const [what, layer, from, to] of shapes)
+      t.deepEqual(layer.forward(uniform(from, { seed: 1 })).shape, to, what);
+    t.deepEqual(
+      new nn.Conv2d(4, 6, { kernel: [3, 1], groups: 2 }).weight.shape,
+      [6, 2, 3, 1],
+      'the weight of a grouped convolution',
+    );
     t.deepEqual(Object.keys(new nn.Linear(3, 1, { bias: false }).stateDict()), ['weight'], 'no bias, no name');
   });
   t.end();
 });
 
 test('layers: what they refuse', async (t) => {
-  await refused(t, 'Linear of no outputs', () => new nn.Linear(3, 0), 'INVALID_ARGUMENT', 'Linear: outputs: expected a whole number of at least 1, received 0');
-  await refused(t, 'Linear of half an input', () => new nn.Linear(2.5, 1), 'INVALID_ARGUMENT', 'Linear: inputs', 'received 2.5');
-  await refused(t, 'Conv2d of uneven groups', () => new nn.Conv2d(3, 4, { kernel: 3, groups: 2 }), 'INVALID_ARGUMENT', 'divisible by 2 groups, received 3 and 4');
-  await refused(t, 'Conv2d without a kernel', () => new nn.Conv2d(3, 4, { kernel: 0 }), 'INVALID_ARGUMENT', 'Conv2d: kernel', 'received 0');
-  for (const rate of [1, -0.1, NaN]) await refused(t, `Dropout of ${rate}`, () => new nn.Dropout({ rate }), 'OUT_OF_RANGE', `Dropout: expected 0 <= rate < 1, received ${rate}`);
-  await refused(t, 'an unknown initializer', () => new nn.Linear(2, 2, { initializer: 'heNormale' as 'heNormal' }), 'INVALID_ARGUMENT', 'initializer', "did you mean 'heNormal'?");
-  await refused(t, 'Linear on another width', () => new nn.Linear(3, 2).forward(zeros([1, 4])), 'SHAPE_MISMATCH', 'linear: weight expects 3 inputs, received 4');
-  await refused(t, 'Conv2d on other channels', () => new nn.Conv2d(3, 2, { kernel: 3 }).forward(zeros([1, 4, 8, 8])), 'SHAPE_MISMATCH', 'conv2d: weight expects 3 input channels, received 4');
-  await refused(t, 'a network of float32 on float64', () => new nn.Linear(3, 2).forward(zeros([1, 3], { dtype: 'float64' })), 'DTYPE_MISMATCH', 'linear', 'float32', 'float64');
-  await refused(t, 'a misspelt option', () => models.mlp({ hiden: [3] } as object), 'INVALID_ARGUMENT', "mlp: unknown option", "did you mean 'hidden'?");
+  await refused(
+    t,
+    'Linear of no outputs',
+    () => new nn.Linear(3, 0),
+    'INVALID_ARGUMENT',
+    'Linear: outputs: expected a whole number of at least 1, received 0',
+  );
+  await refused(
+    t,
+    'Linear of half an input',
+    () => new nn.Linear(2.5, 1),
+    'INVALID_ARGUMENT',
+    'Linear: inputs',
+    'received 2.5',
+  );
+  await refused(
+    t,
+    'Conv2d of uneven groups',
+    () => new nn.Conv2d(3, 4, { kernel: 3, groups: 2 }),
+    'INVALID_ARGUMENT',
+    'divisible by 2 groups, received 3 and 4',
+  );
+  await refused(
+    t,
+    'Conv2d without a kernel',
+    () => new nn.Conv2d(3, 4, { kernel: 0 }),
+    'INVALID_ARGUMENT',
+    'Conv2d: kernel',
+    'received 0',
+  );
+  for (const rate of [1, -0.1, NaN])
+    await refused(
+      t,
+      `Dropout of ${rate}`,
+      () => new nn.Dropout({ rate }),
+      'OUT_OF_RANGE',
+      `Dropout: expected 0 <= rate < 1, received ${rate}`,
+    );
+  await refused(
+    t,
+    'an unknown initializer',
+    () => new nn.Linear(2, 2, { initializer: 'heNormale' as 'heNormal' }),
+    'INVALID_ARGUMENT',
+    'initializer',
+    "did you mean 'heNormal'?",
+  );
+  await refused(
+    t,
+    'Linear on another width',
+    () => new nn.Linear(3, 2).forward(zeros([1, 4])),
+    'SHAPE_MISMATCH',
+    'linear: weight expects 3 inputs, received 4',
+  );
+  await refused(
+    t,
+    'Conv2d on other channels',
+    () => new nn.Conv2d(3, 2, { kernel: 3 }).forward(zeros([1, 4, 8, 8])),
+    'SHAPE_MISMATCH',
+    'conv2d: weight',
+    '[1,4,8,8]',
+    '[2,3,3,3]',
+  );
+  await refused(
+    t,
+    'a network of float32 on float64',
+    () => new nn.Linear(3, 2).forward(zeros([1, 3], { dtype: 'float64' })),
+    'DTYPE_MISMATCH',
+    'linear',
+    'float32',
+    'float64',
+  );
+  await refused(
+    t,
+    'a misspelt option',
+    () => models.mlp({ hiden: [3] } as object),
+    'INVALID_ARGUMENT',
+    'mlp: unknown option',
+    "did you mean 'hidden'?",
+  );
   await refused(t, 'a hidden layer of nothing', () => models.mlp({ hidden: [0] }), 'INVALID_ARGUMENT', 'mlp: hidden.0');
-  await refused(t, 'an unknown activation', () => models.lenet({ activation: 'relo' as 'relu' }), 'INVALID_ARGUMENT', "lenet: activation: expected one of relu, tanh, received 'relo'", "did you mean 'relu'?");
-  await refused(t, 'images that are too small', () => models.lenet({ height: 15 }), 'INVALID_ARGUMENT', 'lenet: expected images of at least 16x16, received 15x28');
-  await refused(t, 'images of another size', () => models.mlp({ inputs: 10, hidden: [], classes: 2 }).forward(zeros([2, 1, 3, 3])), 'SHAPE_MISMATCH', 'mlp: expected inputs [B, ...] of 10 numbers each, received shape [2,1,3,3]');
+  await refused(
+    t,
+    'an unknown activation',
+    () => models.lenet({ activation: 'relo' as 'relu' }),
+    'INVALID_ARGUMENT',
+    "lenet: activation: expected one of relu, tanh, received 'relo'",
+    "did you mean 'relu'?",
+  );
+  await refused(
+    t,
+    'images that are too small',
+    () => models.lenet({ height: 15 }),
+    'INVALID_ARGUMENT',
+    'lenet: expected images of at least 16x16, received 15x28',
+  );
+  await refused(
+    t,
+    'images of another size',
+    () => models.mlp({ inputs: 10, hidden: [], classes: 2 }).forward(zeros([2, 1, 3, 3])),
+    'SHAPE_MISMATCH',
+    'mlp: expected inputs [B, ...] of 10 numbers each, received shape [2,1,3,3]',
+  );
 });
 
 test('layers: dropout', (t) => {
@@ -54,12 +157,19 @@ test('layers: dropout', (t) => {
     const [out, given] = [layer.forward(x).data(), x.data()];
     const kept = out.filter((value) => value !== 0).length / out.length;
     t.ok(Math.abs(kept - 0.75) < 0.04, `keeps ${kept}`);
-    t.ok(out.every((value, i) => value === 0 || Math.abs(value - given[i]! / 0.75) < 1e-6), 'and scales what it keeps');
+    t.ok(
+      out.every((value, i) => value === 0 || Math.abs(value - given[i]! / 0.75) < 1e-6),
+      'and scales what it keeps',
+    );
     t.notOk(identical(layer.forward(x), layer.forward(x)), 'each use draws anew');
     t.ok(identical(layer.eval().forward(x), x), 'in evaluation mode it does nothing');
     t.ok(identical(new nn.Dropout({ rate: 0 }).forward(x), x), 'nor at rate 0');
     t.deepEqual(Object.keys(layer.stateDict()), [], 'it has no parameters');
-    t.deepEqual(Object.keys(models.lenet({ dropout: 0.5, dense: 5 }).stateDict()).at(-1), '10.bias', 'and takes a place in names');
+    t.deepEqual(
+      Object.keys(models.lenet({ dropout: 0.5, dense: 5 }).stateDict()).at(-1),
+      '10.bias',
+      'and takes a place in names',
+    );
   });
   t.end();
 });
@@ -78,14 +188,29 @@ test('layers: how weights start', (t) => {
   scope(() => {
     for (const [initializer, { most, deviation }] of spreads) {
       const layers: [string, Tensor, Tensor][] = [
-        ['Linear', new nn.Linear(inputs, outputs, { initializer, seed: 1 }).weight, new nn.Linear(inputs, outputs, { initializer, seed: 1 }).bias!],
-        ['Conv2d', new nn.Conv2d(10, 15, { kernel: 2, initializer, seed: 1 }).weight, new nn.Conv2d(10, 15, { kernel: 2, initializer, seed: 1 }).bias!],
+        [
+          'Linear',
+          new nn.Linear(inputs, outputs, { initializer, seed: 1 }).weight,
+          new nn.Linear(inputs, outputs, { initializer, seed: 1 }).bias!,
+        ],
+        [
+          'Conv2d',
+          new nn.Conv2d(10, 15, { kernel: 2, initializer, seed: 1 }).weight,
+          new nn.Conv2d(10, 15, { kernel: 2, initializer, seed: 1 }).bias!,
+        ],
       ];
       for (const [kind, weight, bias] of layers) {
         const found = Math.sqrt(mean(square(weight)).item());
         const rows = weight.size;
-        t.ok(Math.abs(found / deviation - 1) < 3 / Math.sqrt(rows), `${kind}, ${JSON.stringify(initializer)}: deviation ${found} for ${deviation}`);
-        if (most !== undefined) t.ok(weight.data().every((value) => Math.abs(value) <= most * (1 + 1e-6)), 'within its bounds');
+        t.ok(
+          Math.abs(found / deviation - 1) < 3 / Math.sqrt(rows),
+          `${kind}, ${JSON.stringify(initializer)}: deviation ${found} for ${deviation}`,
+        );
+        if (most !== undefined)
+          t.ok(
+            weight.data().every((value) => Math.abs(value) <= most * (1 + 1e-6)),
+            'within its bounds',
+          );
         const largest = Math.max(...Array.from(bias.data(), Math.abs));
         if (initializer === 'default') t.ok(largest > 0 && largest <= most!, 'biases as weights');
         else t.equal(largest, 0, 'biases at 0');
@@ -102,9 +227,15 @@ test('layers: parameters made in a scope outlive it', (t) => {
     model = new nn.Sequential(new nn.Linear(2, 2), new nn.Conv2d(1, 1, { kernel: 1 }));
     void tensor([1]);
   });
-  t.ok(model!.parameters().every((value) => !value.disposed), 'they live');
+  t.ok(
+    model!.parameters().every((value) => !value.disposed),
+    'they live',
+  );
   t.equal(memory().tensors - before, 4, 'and nothing else');
   model!.dispose();
   t.equal(memory().tensors, before, 'until they are disposed');
+  const outside = new nn.Linear(2, 2);
+  t.equal(memory().tensors - before, 2, 'a layer made outside a scope is its parameters, too');
+  outside.dispose();
   t.end();
 });

@@ -4,7 +4,11 @@ import { refused } from '../adversary/refused.js';
 import { identical } from '../tensor/numbers.js';
 
 class Residual extends nn.Module {
-  inner = new nn.Sequential(new nn.Linear(4, 6, { seed: 1 }), new nn.Dropout(), new nn.Linear(6, 4, { seed: 2, bias: false }));
+  inner = new nn.Sequential(
+    new nn.Linear(4, 6, { seed: 1 }),
+    new nn.Dropout(),
+    new nn.Linear(6, 4, { seed: 2, bias: false }),
+  );
   scale = tensor([1, 2, 3, 4]);
   readonly note = 'fields that are neither tensors nor modules are left alone';
   forward(x: Tensor): Tensor {
@@ -12,20 +16,28 @@ class Residual extends nn.Module {
   }
 }
 
-const numbersOf = (model: nn.Module): string => JSON.stringify(Object.entries(model.stateDict()).map(([name, value]) => [name, value.toArray()]));
+const numbersOf = (model: nn.Module): string =>
+  JSON.stringify(Object.entries(model.stateDict()).map(([name, value]) => [name, value.toArray()]));
 
 test('module: parameters and children by name', (t) => {
   const model = new nn.Sequential(new Residual(), new nn.ReLU(), new nn.Linear(4, 2, { seed: 3 }));
   const names = ['0.scale', '0.inner.0.weight', '0.inner.0.bias', '0.inner.2.weight', '2.weight', '2.bias'];
   t.deepEqual(Object.keys(model.stateDict()), names, 'names as paths');
-  t.deepEqual(model.children().map(([name]) => name), ['0', '1', '2'], 'children');
+  t.deepEqual(
+    model.children().map(([name]) => name),
+    ['0', '1', '2'],
+    'children',
+  );
   t.equal(model.parameters().length, names.length, 'parameters');
   t.equal(model.stateDict()['2.weight'], (model.layers[2] as nn.Linear).weight, 'live tensors, not copies');
   scope(() => {
     t.deepEqual(model.forward(uniform([3, 4], { seed: 1 })).shape, [3, 2], 'forward');
   });
   model.dispose();
-  t.ok(Object.values(model.stateDict()).every((value) => value.disposed), 'dispose frees all');
+  t.ok(
+    Object.values(model.stateDict()).every((value) => value.disposed),
+    'dispose frees all',
+  );
   t.end();
 });
 
@@ -59,7 +71,10 @@ test('module: to float64 and back', (t) => {
   scope(() => {
     t.equal(model.to('float64'), model, 'gives the module');
   });
-  t.ok(model.parameters().every((value) => value.dtype === 'float64' && !value.disposed), 'float64');
+  t.ok(
+    model.parameters().every((value) => value.dtype === 'float64' && !value.disposed),
+    'float64',
+  );
   t.equal(numbersOf(model), single, 'the same numbers');
   scope(() => {
     t.equal(model.forward(tensor([[1, 2, 3]], { dtype: 'float64' })).dtype, 'float64', 'forward');
@@ -76,18 +91,42 @@ test('module: loadStateDict takes all or nothing', async (t) => {
   const other = models.mlp({ inputs: 3, hidden: [4], classes: 2, seed: 2 });
   const before = numbersOf(model);
   const state = other.stateDict();
-  const without = (name: string): Record<string, Tensor> => Object.fromEntries(Object.entries(state).filter(([key]) => key !== name));
+  const without = (name: string): Record<string, Tensor> =>
+    Object.fromEntries(Object.entries(state).filter(([key]) => key !== name));
   const gone = tensor([0, 0]);
   gone.dispose();
   const cases: [string, Record<string, Tensor>, Parameters<typeof refused>[3], string[]][] = [
-    ['an unknown name', { ...state, '2.wieght': state['2.weight']! }, 'INVALID_ARGUMENT', ["unknown parameter '2.wieght'", "did you mean '2.weight'?", 'expected 0.weight, 0.bias, 2.weight, 2.bias']],
+    [
+      'an unknown name',
+      { ...state, '2.wieght': state['2.weight']! },
+      'INVALID_ARGUMENT',
+      ["unknown parameter '2.wieght'", "did you mean '2.weight'?", 'expected 0.weight, 0.bias, 2.weight, 2.bias'],
+    ],
     ['a missing name', without('2.bias'), 'INVALID_ARGUMENT', ["expected a tensor for '2.bias', received none"]],
-    ['another shape', { ...state, '2.bias': tensor([1, 2, 3]) }, 'SHAPE_MISMATCH', ['2.bias expects shape [2], received [3]']],
-    ['a transposed weight', { ...state, '0.weight': uniform([3, 4], { seed: 1 }) }, 'SHAPE_MISMATCH', ['0.weight expects shape [4,3], received [3,4]']],
+    [
+      'another shape',
+      { ...state, '2.bias': tensor([1, 2, 3]) },
+      'SHAPE_MISMATCH',
+      ['2.bias expects shape [2], received [3]'],
+    ],
+    [
+      'a transposed weight',
+      { ...state, '0.weight': uniform([3, 4], { seed: 1 }) },
+      'SHAPE_MISMATCH',
+      ['0.weight expects shape [4,3], received [3,4]'],
+    ],
     ['a disposed tensor', { ...state, '2.bias': gone }, 'DISPOSED', ['disposed']],
   ];
   for (const [what, given, code, said] of cases) {
-    await refused(t, what, () => { model.loadStateDict(given); }, code, ...said); // prettier-ignore
+    await refused(
+      t,
+      what,
+      () => {
+        model.loadStateDict(given);
+      },
+      code,
+      ...said,
+    );
     t.equal(numbersOf(model), before, 'nothing has changed');
   }
   const held = model.stateDict()['0.weight'];
@@ -96,7 +135,12 @@ test('module: loadStateDict takes all or nothing', async (t) => {
   t.equal(model.stateDict()['0.weight'], held, 'in place');
   model.loadStateDict(model.stateDict());
   t.equal(numbersOf(model), numbersOf(other), 'its own is no harm');
-  const wide = Object.fromEntries(Object.entries(state).map(([name, value]) => [name, tensor(Float64Array.from(value.data()), { shape: value.shape })]));
+  const wide = Object.fromEntries(
+    Object.entries(state).map(([name, value]) => [
+      name,
+      tensor(Float64Array.from(value.data()), { shape: value.shape }),
+    ]),
+  );
   model.loadStateDict(wide);
   t.equal(numbersOf(model), numbersOf(other), 'float64 is rounded');
   other.dispose();
@@ -118,22 +162,31 @@ test('module: one layer in two places', (t) => {
     const [ours, step] = [grads[1]!.data(), 1e-6];
     const at = bias.data();
     const valueAt = (i: number, by: number): number => {
-      shared.loadStateDict({ weight: shared.weight, bias: tensor(at.map((value, j) => (j === i ? value + by : value)) as Float64Array) });
+      shared.loadStateDict({
+        weight: shared.weight,
+        bias: tensor(at.map((value, j) => (j === i ? value + by : value))),
+      });
       return loss().item();
     };
     const numeric = Array.from(at, (_, i) => (valueAt(i, step) - valueAt(i, -step)) / (2 * step));
-    t.ok(numeric.every((value, i) => Math.abs(value - ours[i]!) < 1e-6), 'and the gradient is of both uses');
+    t.ok(
+      numeric.every((value, i) => Math.abs(value - ours[i]!) < 1e-6),
+      'and the gradient is of both uses',
+    );
   });
   model.dispose();
   t.end();
 });
 
 test('module: the same seed starts alike, another does not', (t) => {
-  const first = (seed: number): Tensor => models.mlp({ inputs: 5, hidden: [5, 5], classes: 5, seed }).stateDict()['2.weight']!;
+  const first = (seed: number): Tensor =>
+    models.mlp({ inputs: 5, hidden: [5, 5], classes: 5, seed }).stateDict()['2.weight']!;
   t.ok(identical(first(1), first(1)), 'the same seed');
   t.notOk(identical(first(1), first(2)), 'another seed');
   const model = models.mlp({ inputs: 5, hidden: [5, 5], classes: 5, seed: 1 });
-  const weights = Object.entries(model.stateDict()).filter(([name]) => name.endsWith('weight')).map(([, value]) => value);
+  const weights = Object.entries(model.stateDict())
+    .filter(([name]) => name.endsWith('weight'))
+    .map(([, value]) => value);
   t.notOk(identical(weights[0]!, weights[1]!) || identical(weights[1]!, weights[2]!), 'layers of one network differ');
   t.notOk(identical(new nn.Linear(5, 5).weight, new nn.Linear(5, 5).weight), 'and so do layers made one by one');
   t.end();

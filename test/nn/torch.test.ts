@@ -1,7 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'tape';
-import { decodeSafetensors, fromArrays, gradients, loadSafetensors, models, nn, schedules, scope, slice, tensor, train, type OptimizerChoice, type Tensor } from '../../src/index.js';
+import {
+  decodeSafetensors,
+  fromArrays,
+  gradients,
+  loadSafetensors,
+  models,
+  nn,
+  schedules,
+  scope,
+  slice,
+  tensor,
+  train,
+  type OptimizerChoice,
+  type Tensor,
+} from '../../src/index.js';
 import { farthest } from '../tensor/numbers.js';
 
 // The same networks, numbers and optimizers in PyTorch; fixtures/make_nn.py made the file.
@@ -28,7 +42,11 @@ type Name = keyof typeof makes;
 
 /** What stands in the file under a name. */
 const under = (all: Record<string, Tensor>, prefix: string): Record<string, Tensor> =>
-  Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith(`${prefix}.`)).map(([name, value]) => [name.slice(prefix.length + 1), value]));
+  Object.fromEntries(
+    Object.entries(all)
+      .filter(([name]) => name.startsWith(`${prefix}.`))
+      .map(([name, value]) => [name.slice(prefix.length + 1), value]),
+  );
 
 /** By how much two state dicts differ. */
 const distance = (ours: Record<string, Tensor>, theirs: Record<string, Tensor>): number =>
@@ -43,7 +61,8 @@ for (const name of Object.keys(makes) as Name[]) {
       const model = makes[name]().eval();
       const state = under(file, `${name}.state`);
       t.deepEqual(Object.keys(model.stateDict()).sort(), Object.keys(state).sort(), 'names');
-      for (const [key, value] of Object.entries(model.stateDict())) t.deepEqual(value.shape, state[key]!.shape, `layout of ${key}`);
+      for (const [key, value] of Object.entries(model.stateDict()))
+        t.deepEqual(value.shape, state[key]!.shape, `layout of ${key}`);
       model.loadStateDict(state);
       t.equal(distance(model.stateDict(), state), 0, 'the numbers are there');
       const logits = model.forward(file[`${name}.inputs`]!);
@@ -64,14 +83,18 @@ for (const { model: name, prefix, optimizer: choice, whole, cosine, rates } of r
         model.loadStateDict(under(file, `${name}.state`));
         model.to(dtype);
         const { name: kind, ...settings } = choice;
-        const optimizer = kind === 'sgd' ? new nn.SGD(model.parameters(), settings) : new nn.Adam(model.parameters(), settings);
+        const optimizer =
+          kind === 'sgd' ? new nn.SGD(model.parameters(), settings) : new nn.Adam(model.parameters(), settings);
         const base = optimizer.rate;
         const losses: number[] = [];
         for (let step = 0; step < steps; step++) {
           scope(() => {
             const [from, to] = whole ? [0, steps * batch] : [step * batch, (step + 1) * batch];
             const x = slice(tensor(inputs.data(), { shape: inputs.shape, dtype }), [from], [to]);
-            const { value, grads } = gradients(() => nn.crossEntropyLoss(model.forward(x), slice(labels, [from], [to])), model.parameters());
+            const { value, grads } = gradients(
+              () => nn.crossEntropyLoss(model.forward(x), slice(labels, [from], [to])),
+              model.parameters(),
+            );
             optimizer.rate = base * schedule(step, steps);
             optimizer.step(grads);
             losses.push(value.item());
@@ -88,7 +111,12 @@ for (const { model: name, prefix, optimizer: choice, whole, cosine, rates } of r
       // The same by the training loop, which shuffles: with all examples in one batch only rounding can tell.
       const model = makes[name]();
       model.loadStateDict(under(file, `${name}.state`));
-      const data = fromArrays({ inputs: inputs.data() as Float32Array, labels: labels.data() as Int32Array, shape: inputs.shape.slice(1), classes: 5 });
+      const data = fromArrays({
+        inputs: inputs.data() as Float32Array,
+        labels: labels.data() as Int32Array,
+        shape: inputs.shape.slice(1),
+        classes: 5,
+      });
       const losses: number[] = [];
       const options = { epochs: steps, batchSize: steps * batch, optimizer: choice, ...(!cosine && { schedule }) };
       for await (const event of train(model, data, options)) {

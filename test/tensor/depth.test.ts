@@ -34,8 +34,14 @@ test('depth: of second order, and as a plan', (t) => {
   const n = deep / 4 + 1;
   const first = grad(squares);
   const second = grad((v: Tensor) => first(v));
-  t.equal(scope(() => first(x).item()), n);
-  t.equal(scope(() => second(x).item()), n * (n - 1));
+  t.equal(
+    scope(() => first(x).item()),
+    n,
+  );
+  t.equal(
+    scope(() => second(x).item()),
+    n * (n - 1),
+  );
   const plan = planned((v: Tensor) => [first(v), chain(v)]);
   const [slope, end] = plan.sync(x);
   t.equal(slope!.item(), n);

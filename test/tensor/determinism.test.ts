@@ -25,18 +25,33 @@ const work: Record<string, Work> = {
     shapes: [[300, 211], [211]],
     f: (x, y) => ops.tanh(ops.add(ops.mul(x, y), ops.exp(ops.neg(ops.square(x))))),
   },
-  'a broadcast of both operands': { shapes: [[300, 1, 37], [41, 1]], f: (x, y) => ops.maximum(ops.mul(x, y), x) },
+  'a broadcast of both operands': {
+    shapes: [
+      [300, 1, 37],
+      [41, 1],
+    ],
+    f: (x, y) => ops.maximum(ops.mul(x, y), x),
+  },
   where: { shapes: [[400, 99]], f: (x) => ops.where(ops.greater(x, 0), ops.sigmoid(x), 0.5) },
   'a sum of rows': { shapes: [[900, 301]], f: (x) => ops.sum(x, { axes: [1] }) },
   'a sum of columns': { shapes: [[301, 900]], f: (x) => ops.sum(x, { axes: [0] }) },
   'a sum of axes apart': { shapes: [[50, 31, 40, 3]], f: (x) => ops.mean(x, { axes: [1, 3] }) },
   'a sum of all': { shapes: [[200_001]], f: (x) => ops.sum(x) },
-  norms: { shapes: [[500, 97]], f: (x) => ops.add(ops.norm(x, { axes: [1] }), ops.norm(x, { order: 'linf', axes: [1] })) },
+  norms: {
+    shapes: [[500, 97]],
+    f: (x) => ops.add(ops.norm(x, { axes: [1] }), ops.norm(x, { order: 'linf', axes: [1] })),
+  },
   max: { shapes: [[700, 5, 31]], f: (x) => ops.max(x, { axes: [1, 2] }) },
   softmax: { shapes: [[4000, 10]], f: (x) => ops.add(ops.softmax(x), ops.logSoftmax(x)) },
   permute: { shapes: [[60, 70, 21]], f: (x) => ops.permute(x, [0, 2, 1]) },
   'pad and slice': { shapes: [[60, 70, 21]], f: (x) => ops.slice(ops.pad(x, [0, 2, 1], [0, 1, 3]), [0, 1], [60, 70]) },
-  concat: { shapes: [[300, 71], [300, 83]], f: (x, y) => ops.concat([x, y], { axis: 1 }) },
+  concat: {
+    shapes: [
+      [300, 71],
+      [300, 83],
+    ],
+    f: (x, y) => ops.concat([x, y], { axis: 1 }),
+  },
   gather: { shapes: [[700, 33]], f: (x) => ops.gather(x, indices) },
   dropout: { shapes: [[900, 77]], f: (x) => ops.dropout(x, { rate: 0.3, seed: 9 }) },
   pooling: {
@@ -44,7 +59,14 @@ const work: Record<string, Work> = {
     f: (x) => ops.add(ops.maxPool2d(x, { kernel: 3, stride: 2 }), ops.averagePool2d(x, { kernel: 3, stride: 2 })),
   },
   // BLAS adds in an order that depends on where in its blocks a row stands.
-  matmul: { shapes: [[150, 190], [190, 70]], f: (x, y) => ops.matmul(x, y), nearly: true },
+  matmul: {
+    shapes: [
+      [150, 190],
+      [190, 70],
+    ],
+    f: (x, y) => ops.matmul(x, y),
+    nearly: true,
+  },
   linear: { shapes: [[150, 190], [70, 190], [70]], f: (x, w, b) => ops.linear(x, w, b), nearly: true },
 };
 
@@ -56,7 +78,7 @@ function computed({ shapes, f }: Work, dtype: Real): Tensor[] {
 
 /** Of float32 one part in a hundred thousand, of float64 one in 10^13, relative to the largest. */
 function nearlySame(a: Tensor, b: Tensor): boolean {
-  const largest = b.data().reduce((most: number, value: number) => Math.max(most, Math.abs(value)), 0);
+  const largest = Array.from(b.data(), Math.abs).reduce((most, value) => Math.max(most, value), 0);
   return farthest(a.data(), b.data()) <= (a.dtype === 'float32' ? 1e-5 : 1e-13) * largest;
 }
 
@@ -83,7 +105,10 @@ test('determinism: the same call gives the same bits, again and again', (t) => {
     scope(() => {
       const first = computed(task, 'float32');
       const second = computed(task, 'float32');
-      t.ok(first.every((each, index) => sameBits(each.data(), second[index]!.data())), name);
+      t.ok(
+        first.every((each, index) => sameBits(each.data(), second[index]!.data())),
+        name,
+      );
     });
   }
   t.end();
@@ -147,7 +172,10 @@ test('determinism: convolution', (t) => {
       const x = randomTensor([9, 3, 17, 19], 1, { dtype });
       const w = randomTensor([8, 3, 5, 3], 2, { dtype });
       const run = (): Tensor[] => {
-        const { value, pullback } = vjp(([image, weight]: readonly Tensor[]) => ops.conv2d(image!, weight!, { padding: 1 }), [x, w]);
+        const { value, pullback } = vjp(
+          ([image, weight]: readonly Tensor[]) => ops.conv2d(image!, weight!, { padding: 1 }),
+          [x, w],
+        );
         return [value, ...pullback(randomTensor(value.shape, 3, { dtype }))];
       };
       const alone = withThreads(1, run);

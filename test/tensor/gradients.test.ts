@@ -81,7 +81,10 @@ function dot(a: Point, b: Point): number {
 
 /** The sum of the products' magnitudes: what the rounding of their sum is measured by. */
 const magnitude = (a: Point, b: Point): number =>
-  dot(a.map((values) => values.map(Math.abs)), b.map((values) => values.map(Math.abs)));
+  dot(
+    a.map((values) => values.map(Math.abs)),
+    b.map((values) => values.map(Math.abs)),
+  );
 
 /** The derivative of a function of one number at 0, by central differences of fourth order. */
 function slope(f: (t: number) => Float64Array): Float64Array {
@@ -101,7 +104,10 @@ function difference(a: number, b: number, scale: number): number {
 }
 
 function differenceOf(a: readonly Float64Array[], b: readonly Float64Array[]): number {
-  const largest = Math.max(1e-30, ...b.map((values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+  const largest = Math.max(
+    1e-30,
+    ...b.map((values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)),
+  );
   return Math.max(0, ...a.map((values, index) => farthest(values, b[index]!))) / largest;
 }
 
@@ -258,11 +264,19 @@ const shapesOf = (sample: Sample): string =>
 test('gradients: every op of the engine is checked', (t) => {
   const listed = new Map(native.ops().map((op) => [op.name, op]));
   for (const { name, differentiable, inPlace } of listed.values()) {
-    const [place, table] = inPlace ? ['updates', updates] : differentiable ? ['samples', samples] : ['examples', examples];
-    t.ok((table as Record<string, unknown[]>)[name]?.length, `${name} stands among the ${String(place)}`);
+    const [place, table]: [string, Record<string, unknown[]>] = inPlace
+      ? ['updates', updates]
+      : differentiable
+        ? ['samples', samples]
+        : ['examples', examples];
+    t.ok(table[name]?.length, `${name} stands among the ${place}`);
   }
   const known = Object.keys({ ...samples, ...examples, ...updates });
-  t.deepEqual(known.filter((name) => !listed.has(name)), [], 'no sample is of an op that there is not');
+  t.deepEqual(
+    known.filter((name) => !listed.has(name)),
+    [],
+    'no sample is of an op that there is not',
+  );
   t.end();
 });
 

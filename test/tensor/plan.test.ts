@@ -7,6 +7,7 @@ import * as ops from '../../src/tensor/ops.js';
 import { planned } from '../../src/tensor/plan.js';
 import { memory, scope } from '../../src/tensor/scope.js';
 import { tensor, type NestedNumbers, type Tensor } from '../../src/tensor/tensor.js';
+import { collected } from './collect.js';
 import { identical, randomTensor, seeded, withThreads } from './numbers.js';
 
 const values = (list: readonly Tensor[]): NestedNumbers[] => list.map((each) => each.toArray());
@@ -21,7 +22,17 @@ test('plan: a function is traced once for each combination of shapes and dtypes'
   t.deepEqual(values(await f(tensor([1, 2, 3]), one)), [[2, 5, 10], 6]);
   t.deepEqual(values(f.sync(tensor([2, 2, 2]), one)), [[5, 5, 5], 6]);
   t.equal(traces, 1);
-  t.deepEqual(values(await f(tensor([[1], [2]]), one)), [[[2, 2, 2], [5, 5, 5]], 3], 'another shape is another trace');
+  t.deepEqual(
+    values(await f(tensor([[1], [2]]), one)),
+    [
+      [
+        [2, 2, 2],
+        [5, 5, 5],
+      ],
+      3,
+    ],
+    'another shape is another trace',
+  );
   t.equal(traces, 2);
   const wide = tensor([1, 2, 3], { dtype: 'float64' });
   t.equal(f.sync(wide, wide)[0]!.dtype, 'float64', 'and another dtype');
@@ -71,10 +82,17 @@ test('plan: what it captures it sees as it is now', async (t) => {
   const w = tensor([1, 2]);
   const f = planned((x: Tensor) => [ops.mul(x, w), ops.full([2], 7), w]);
   const x = tensor([10, 10]);
-  t.deepEqual(values(f.sync(x)), [[10, 20], [7, 7], [1, 2]]);
+  t.deepEqual(values(f.sync(x)), [
+    [10, 20],
+    [7, 7],
+    [1, 2],
+  ]);
   native.write(w.id, Float32Array.of(3, 4));
   const [product, , handed] = await f(x);
-  t.deepEqual(values([product!, handed!]), [[30, 40], [3, 4]]);
+  t.deepEqual(values([product!, handed!]), [
+    [30, 40],
+    [3, 4],
+  ]);
   native.write(w.id, Float32Array.of(5, 6));
   t.deepEqual(handed!.toArray(), [3, 4], 'a captured tensor that is handed out is a copy');
   w.dispose();
@@ -89,8 +107,18 @@ test('plan: what it captures it sees as it is now', async (t) => {
     return [before, ops.affine(p, 2)];
   });
   const rate = tensor(0.5, { dtype: 'float64' });
-  t.deepEqual(values(step.sync(tensor([2, 4]), rate)), [[1, 1], [0, -2]], 'reads and updates keep their order');
-  t.deepEqual(values(await step(tensor([0, 0]), rate)), [[0, -1], [-1, -4]]);
+  t.deepEqual(
+    values(step.sync(tensor([2, 4]), rate)),
+    [
+      [1, 1],
+      [0, -2],
+    ],
+    'reads and updates keep their order',
+  );
+  t.deepEqual(values(await step(tensor([0, 0]), rate)), [
+    [0, -1],
+    [-1, -4],
+  ]);
   t.deepEqual(p.toArray(), [-0.5, -2], 'and the update is lasting');
   step.dispose();
 });
@@ -115,7 +143,11 @@ test('plan: outputs that are inputs or views', async (t) => {
 });
 
 test('plan: an output may not take the place of what is still to be read', (t) => {
-  const x = tensor([[1, 2], [3, 4], [5, 6]]);
+  const x = tensor([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ]);
   const functions: Record<string, (x: Tensor) => Tensor[]> = {
     'a row of the operand itself': (a) => {
       const b = ops.exp(a);
@@ -167,11 +199,21 @@ test('plan: errors', async (t) => {
   const x = tensor([1, 2]);
   const bad = tensor([5], { dtype: 'int32' });
   const good = tensor([1], { dtype: 'int32' });
-  await refused(t, () => at(x, bad), 'OUT_OF_RANGE', /^gather: indices: expected 0 to 1, received 5 at 0$/, 'while it runs');
+  await refused(
+    t,
+    () => at(x, bad),
+    'OUT_OF_RANGE',
+    /^gather: indices: expected 0 to 1, received 5 at 0$/,
+    'while it runs',
+  );
   await refused(t, () => at.sync(x, bad), 'OUT_OF_RANGE', /^gather: indices/, 'while it runs here');
   t.deepEqual(values(await at(x, good)), [[2]], 'it goes on after an error');
   const queued = await Promise.allSettled([at(x, good), at(x, bad), at(x, good)]);
-  t.deepEqual(queued.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled'], 'and each call has its own');
+  t.deepEqual(
+    queued.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+    'and each call has its own',
+  );
   at.dispose();
 
   const wrong = planned((y: Tensor) => [ops.add(y, ops.zeros([3]))]);
@@ -192,15 +234,29 @@ test('plan: errors', async (t) => {
   const again = /^planned: a planned function cannot be called while another is traced$/;
   const inner = planned((y: Tensor) => [ops.neg(y)]);
   inner.sync(x);
-  const nested: ((y: Tensor) => Tensor[])[] = [(y) => inner.sync(y), () => inner.sync(x), () => inner.sync(tensor([1]))];
+  const nested: ((y: Tensor) => Tensor[])[] = [
+    (y) => inner.sync(y),
+    () => inner.sync(x),
+    () => inner.sync(tensor([1])),
+  ];
   for (const body of nested) await refused(t, () => planned(body)(x), 'NOT_TRACEABLE', again);
   t.deepEqual(values(inner.sync(x)), [[-1, -2]], 'the inner one is none the worse');
 
   const any = (value: unknown): never => value as never;
   const shape = /^planned: expected a function that returns an array or record of tensors$/;
   await refused(t, () => planned((y: Tensor) => any(y)).sync(x), 'INVALID_ARGUMENT', shape);
-  await refused(t, () => planned(any(async (y: Tensor) => Promise.resolve([y]))).sync(any(x)), 'INVALID_ARGUMENT', shape);
-  await refused(t, () => planned(() => [any(3)]).sync(), 'INVALID_ARGUMENT', /^planned: expected a tensor, received number$/);
+  await refused(
+    t,
+    () => planned(any(async (y: Tensor) => Promise.resolve([y]))).sync(any(x)),
+    'INVALID_ARGUMENT',
+    shape,
+  );
+  await refused(
+    t,
+    () => planned(() => [any(3)]).sync(),
+    'INVALID_ARGUMENT',
+    /^planned: expected a tensor, received number$/,
+  );
   await refused(t, () => inner(any([1, 2])), 'INVALID_ARGUMENT', /^planned: expected a tensor, received object$/);
   const gone = tensor([1, 2]);
   gone.dispose();
@@ -222,33 +278,51 @@ test('plan: errors', async (t) => {
 });
 
 test('plan: many calls at once', async (t) => {
+  await collected();
   const before = memory().tensors;
   await scope(async () => {
     const w = randomTensor([40, 40], 1);
     const f = planned((x: Tensor) => [ops.tanh(ops.matmul(x, w)), ops.sum(x)]);
     const x = Array.from({ length: 30 }, (_, k) => randomTensor([20, 40], k + 2));
     const results = await Promise.all(x.map((each) => f(each)));
-    t.ok(results.every(([y], k) => identical(y!, ops.tanh(ops.matmul(x[k]!, w)))), 'of one plan');
+    t.ok(
+      results.every(([y], k) => identical(y!, ops.tanh(ops.matmul(x[k]!, w)))),
+      'of one plan',
+    );
     const mixed = x.map(async (each, k) => (k % 3 === 0 ? f.sync(each) : f(each)));
-    t.ok((await Promise.all(mixed)).every(([y], k) => identical(y!, results[k]![0]!)), 'some of them on this thread');
+    t.ok(
+      (await Promise.all(mixed)).every(([y], k) => identical(y!, results[k]![0]!)),
+      'some of them on this thread',
+    );
 
     const sizes = Array.from({ length: 20 }, (_, k) => k + 1);
     const shaped = await Promise.all(sizes.map((n) => f(ops.slice(x[0]!, [0], [n]))));
-    t.deepEqual(shaped.map(([y]) => y!.shape[0]), sizes, 'of one function for more shapes than it keeps plans for');
+    t.deepEqual(
+      shaped.map(([y]) => y!.shape[0]),
+      sizes,
+      'of one function for more shapes than it keeps plans for',
+    );
 
     const plans = sizes.map((n) => planned((y: Tensor) => [ops.sum(ops.affine(ops.square(y), n), { axes: [1] })]));
     const all = await Promise.all(plans.map((plan) => plan(x[0]!)));
-    t.ok(all.every(([y], k) => identical(y!, ops.sum(ops.affine(ops.square(x[0]!), k + 1), { axes: [1] }))), 'of many plans');
+    t.ok(
+      all.every(([y], k) => identical(y!, ops.sum(ops.affine(ops.square(x[0]!), k + 1), { axes: [1] }))),
+      'of many plans',
+    );
     // The event loop’s thread computes at the same time.
     const running = Promise.all([...x, ...x].map((each) => f(each)));
     const here = x.map((each) => ops.tanh(ops.matmul(each, w)));
-    t.ok((await running).every(([y], k) => identical(y!, here[k % 30]!)), 'while this thread computes');
+    t.ok(
+      (await running).every(([y], k) => identical(y!, here[k % 30]!)),
+      'while this thread computes',
+    );
     for (const plan of [f, ...plans]) plan.dispose();
   });
   t.equal(memory().tensors, before, 'and none is left');
 });
 
 test('plan: inputs and plans may be disposed while a run waits', async (t) => {
+  await collected();
   const before = memory();
   const f = planned((x: Tensor) => [ops.sum(ops.square(x))]);
   const runs = Array.from({ length: 6 }, (_, k) => {
@@ -259,7 +333,10 @@ test('plan: inputs and plans may be disposed while a run waits', async (t) => {
   });
   f.dispose();
   const results = await Promise.all(runs);
-  t.deepEqual(results.map(([total]) => total!.item()), [0, 100, 400, 900, 1600, 2500]);
+  t.deepEqual(
+    results.map(([total]) => total!.item()),
+    [0, 100, 400, 900, 1600, 2500],
+  );
   for (const [total] of results) total!.dispose();
   t.deepEqual([memory().tensors, memory().bytes], [before.tensors, before.bytes]);
 });
@@ -339,7 +416,12 @@ function program(steps: readonly Step[], outputs: readonly number[]): (...inputs
       const place = op % (unary.length + 2 * binary.length);
       const compute = binary[(place - unary.length) % binary.length];
       const isNarrow = x.shape[1] !== y.shape[1];
-      const result = place < unary.length ? unary[place]!(x) : isNarrow ? ops.add(ops.mean(x, { axes: [1], keepDims: true }), y) : compute!(x, y);
+      const result =
+        place < unary.length
+          ? unary[place]!(x)
+          : isNarrow
+            ? ops.add(ops.mean(x, { axes: [1], keepDims: true }), y)
+            : compute!(x, y);
       made.push(fitted(result));
     }
     return [made.at(-1)!, ...outputs.map(pick)];
@@ -387,7 +469,9 @@ test('plan: random programs off the main thread, all at once', async (t) => {
     });
     const runs = await Promise.all(all.flatMap(({ plan, inputs }) => [plan(...inputs), plan(...inputs)]));
     const eager = withThreads(1, () => all.map(({ f, inputs }) => f(...inputs)));
-    const isSame = runs.every((run, k) => run.every((each, index) => identical(each, eager[Math.floor(k / 2)]![index]!)));
+    const isSame = runs.every((run, k) =>
+      run.every((each, index) => identical(each, eager[Math.floor(k / 2)]![index]!)),
+    );
     t.ok(isSame, 'eighty runs of forty plans');
     for (const { plan } of all) plan.dispose();
   });

@@ -45,7 +45,11 @@ test('random: the generator gives its authors’ numbers', (t) => {
     const key: [number, number] = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
     const words = [0, 1, 2].flatMap((block) => philox([block, row >>> 0, tick >>> 0, stream], key));
     const drawn = uniform([1, 11], { seed, stream, rows: whole([row]), tick: whole(tick), dtype: 'float64' });
-    t.deepEqual([...drawn.data()], words.slice(0, 11).map(unit), `uniform of seed ${seed}, stream ${stream}, row ${row}, tick ${tick}`);
+    t.deepEqual(
+      [...drawn.data()],
+      words.slice(0, 11).map(unit),
+      `uniform of seed ${seed}, stream ${stream}, row ${row}, tick ${tick}`,
+    );
     const bell = normal([1, 11], { seed, stream, rows: whole([row]), tick: whole(tick), dtype: 'float64' });
     const expected = Array.from({ length: 12 }, (_, i) => {
       const [first, second] = [words[i - (i % 2)]!, words[i - (i % 2) + 1]!];
@@ -63,16 +67,32 @@ test('random: a number depends on its example and place only', (t) => {
     t.ok(identical(draw([7, 7], { seed: 5 }), slice(all, [0], [7])), `${draw.name}: in a batch of 7 as of 500`);
     t.ok(identical(draw([1, 7], { seed: 5, rows: whole([499]) }), slice(all, [499])), 'alone');
     const mixed = draw([3, 7], { seed: 5, rows: whole([40, 3, 40]) });
-    t.ok(identical(slice(mixed, [0], [1]), slice(all, [40], [41])) && identical(slice(mixed, [2]), slice(all, [40], [41])), 'in any order');
+    t.ok(
+      identical(slice(mixed, [0], [1]), slice(all, [40], [41])) && identical(slice(mixed, [2]), slice(all, [40], [41])),
+      'in any order',
+    );
     t.ok(identical(draw([500, 7], { seed: 5 }), all), 'again');
     t.ok(identical(draw([500, 7, 1], { seed: 5 }), reshape(all, [500, 7, 1])), 'in another shape');
     t.ok(sameBits(draw([500, 5], { seed: 5 }).data().slice(0, 5), all.data().slice(0, 5)), 'whatever follows');
-    t.ok(identical(withThreads(1, () => draw([500, 7], { seed: 5 })), all), 'on any number of threads');
+    t.ok(
+      identical(
+        withThreads(1, () => draw([500, 7], { seed: 5 })),
+        all,
+      ),
+      'on any number of threads',
+    );
     const plan = planned((rows: Tensor, tick: Tensor) => [draw([7, 7], { seed: 5, rows, tick })]);
     t.ok(identical(plan.sync(whole([0, 1, 2, 3, 4, 5, 6]), whole(0))[0]!, slice(all, [0], [7])), 'in a plan');
-    t.notOk(identical(plan.sync(whole([0, 1, 2, 3, 4, 5, 6]), whole(1))[0]!, slice(all, [0], [7])), 'whose tick moves on');
+    t.notOk(
+      identical(plan.sync(whole([0, 1, 2, 3, 4, 5, 6]), whole(1))[0]!, slice(all, [0], [7])),
+      'whose tick moves on',
+    );
     plan.dispose();
-    const others = [draw([500, 7], { seed: 6 }), draw([500, 7], { seed: 5, stream: 1 }), draw([500, 7], { seed: 5, tick: whole(1) })];
+    const others = [
+      draw([500, 7], { seed: 6 }),
+      draw([500, 7], { seed: 5, stream: 1 }),
+      draw([500, 7], { seed: 5, tick: whole(1) }),
+    ];
     for (const other of others) {
       const equal = other.data().filter((value, i) => value === all.data()[i]).length;
       t.ok(equal < 4, 'other seeds, streams and ticks give other numbers');
@@ -153,9 +173,17 @@ test('random: a uniform number is never its upper end', (t) => {
   for (const dtype of ['float32', 'float64'] as const) {
     // Float32 has sixteen numbers between these: without care one in thirty would be rounded to the end.
     const drawn = uniform([10, 1000], { seed: 2, low: 1e6, high: 1e6 + 1, dtype }).data();
-    t.ok(drawn.every((x) => x >= 1e6 && x < 1e6 + 1), dtype);
+    t.ok(
+      drawn.every((x) => x >= 1e6 && x < 1e6 + 1),
+      dtype,
+    );
     t.ok(drawn.some((x) => x > 1e6 + 0.9));
-    t.ok(uniform([100], { seed: 2, low: 0.3, high: 0.3, dtype }).data().every((x) => Math.abs(x - 0.3) < 1e-7), 'an empty range is its end');
+    t.ok(
+      uniform([100], { seed: 2, low: 0.3, high: 0.3, dtype })
+        .data()
+        .every((x) => Math.abs(x - 0.3) < 1e-7),
+      'an empty range is its end',
+    );
   }
   t.end();
 });
@@ -165,12 +193,21 @@ test('random: dropout', (t) => {
   const rate = 0.3;
   const dropped = dropout(x, { rate, seed: 4 });
   const values = dropped.data();
-  t.ok(values.every((value) => value === 0 || value === Math.fround(Math.fround(2) * Math.fround(1 / (1 - rate)))), 'zero or scaled up');
+  t.ok(
+    values.every((value) => value === 0 || value === Math.fround(Math.fround(2) * Math.fround(1 / (1 - rate)))),
+    'zero or scaled up',
+  );
   const share = values.filter((value) => value === 0).length / values.length;
   t.ok(Math.abs(share - rate) < 5 * Math.sqrt((rate * (1 - rate)) / values.length), `${share} are dropped`);
   const gradient = vjp((inner: Tensor) => dropout(inner, { rate, seed: 4 }), x).pullback(full([2, 300, 100], 2));
-  t.ok(identical(slice(reshape(gradient, [600, 100]), [300]), dropped), 'the gradient passes where the number did, for each cotangent');
+  t.ok(
+    identical(slice(reshape(gradient, [600, 100]), [300]), dropped),
+    'the gradient passes where the number did, for each cotangent',
+  );
   t.ok(identical(dropout(x, { rate: 0, seed: 4 }), x), 'at rate 0 nothing happens');
-  t.ok(identical(dropout(full([1, 100], 2), { rate, seed: 4, rows: whole([7]) }), slice(dropped, [7], [8])), 'by example');
+  t.ok(
+    identical(dropout(full([1, 100], 2), { rate, seed: 4, rows: whole([7]) }), slice(dropped, [7], [8])),
+    'by example',
+  );
   t.end();
 });

@@ -61,8 +61,14 @@ function apart(shape: readonly number[], shift = 0.5, step = 0.25): Input {
   return { shape, values: Float64Array.from(order, (i) => (next() < 0.5 ? -1 : 1) * (i + shift) * step) };
 }
 
-const whole = (shape: readonly number[], values: readonly number[]): Input => ({ shape, values: Int32Array.from(values) });
-const given = (shape: readonly number[], values: readonly number[]): Input => ({ shape, values: Float64Array.from(values) });
+const whole = (shape: readonly number[], values: readonly number[]): Input => ({
+  shape,
+  values: Int32Array.from(values),
+});
+const given = (shape: readonly number[], values: readonly number[]): Input => ({
+  shape,
+  values: Float64Array.from(values),
+});
 
 /** An op of one operand on shapes of all kinds. */
 function mapped(make: (shape: readonly number[]) => Input, attributes: Attributes = {}): Sample[] {
@@ -70,19 +76,37 @@ function mapped(make: (shape: readonly number[]) => Input, attributes: Attribute
 }
 
 const pairsOfShapes: [number[], number[]][] = [
-  [[2, 3], [2, 3]],
+  [
+    [2, 3],
+    [2, 3],
+  ],
   [[2, 3], [3]],
   [[3], [2, 3]],
-  [[2, 1], [1, 3]],
+  [
+    [2, 1],
+    [1, 3],
+  ],
   [[], [4]],
   [[4], []],
   [[], []],
-  [[2, 1, 3], [4, 1]],
+  [
+    [2, 1, 3],
+    [4, 1],
+  ],
   [[1, 1], [1]],
   [[0, 3], [3]],
-  [[1, 3], [0, 1]],
-  [[5, 1, 2], [5, 7, 1]],
-  [[3, 1, 2, 1], [2, 1, 5]],
+  [
+    [1, 3],
+    [0, 1],
+  ],
+  [
+    [5, 1, 2],
+    [5, 7, 1],
+  ],
+  [
+    [3, 1, 2, 1],
+    [2, 1, 5],
+  ],
 ];
 
 /** An op of two operands on shapes that broadcast both ways. */
@@ -118,23 +142,64 @@ function reduced(make: (shape: readonly number[]) => Input): Sample[] {
 
 function products(): Sample[] {
   const shapes: [number[], number[]][] = [
-    [[2, 3], [3, 4]],
-    [[1, 1], [1, 1]],
-    [[1, 5], [5, 1]],
-    [[0, 3], [3, 2]],
-    [[2, 0], [0, 3]],
-    [[4, 2, 3], [3, 2]],
-    [[2, 3], [4, 3, 2]],
-    [[4, 2, 3], [1, 3, 2]],
-    [[3, 1, 2, 3], [2, 3, 2]],
-    [[2, 3], [1, 1, 3, 2]],
-    [[0, 2, 3], [3, 2]],
-    [[17, 19], [19, 18]],
+    [
+      [2, 3],
+      [3, 4],
+    ],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    [
+      [1, 5],
+      [5, 1],
+    ],
+    [
+      [0, 3],
+      [3, 2],
+    ],
+    [
+      [2, 0],
+      [0, 3],
+    ],
+    [
+      [4, 2, 3],
+      [3, 2],
+    ],
+    [
+      [2, 3],
+      [4, 3, 2],
+    ],
+    [
+      [4, 2, 3],
+      [1, 3, 2],
+    ],
+    [
+      [3, 1, 2, 3],
+      [2, 3, 2],
+    ],
+    [
+      [2, 3],
+      [1, 1, 3, 2],
+    ],
+    [
+      [0, 2, 3],
+      [3, 2],
+    ],
+    [
+      [17, 19],
+      [19, 18],
+    ],
   ];
   const exchanged = (shape: number[], isTransposed: boolean): number[] =>
     isTransposed ? [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] : shape;
   const samples: Sample[] = [];
-  for (const [transposeA, transposeB] of [[false, false], [true, false], [false, true], [true, true]] as const) {
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ] as const) {
     for (const [a, b] of shapes) {
       const inputs = [real(exchanged(a, transposeA)), real(exchanged(b, transposeB))];
       samples.push({ inputs, attributes: { transposeA, transposeB } });
@@ -170,7 +235,12 @@ const convolutions: Convolution[] = [
   { image: [2, 1, 1, 2, 3, 3], weight: [3, 2, 2, 2, 2], bias: [2] },
 ];
 
-const settingsOf = ({ stride, padding, dilation, groups }: Convolution): Attributes => ({ stride, padding, dilation, groups });
+const settingsOf = ({ stride, padding, dilation, groups }: Convolution): Attributes => ({
+  stride,
+  padding,
+  dilation,
+  groups,
+});
 
 /** The height and width that a convolution gives. */
 function outPlane({ image, weight, stride = [1, 1], padding = [0, 0], dilation = [1, 1] }: Convolution): number[] {
@@ -457,7 +527,12 @@ export const examples: Record<string, Example[]> = {
     { inputs: [given([3, 1], [1, NaN, -9])], attributes: { axis: -2 }, output: [1], shape: [1] },
   ],
   full: [
-    { inputs: [], attributes: { shape: [2, 2], value: -0.5, dtype: 'float64' }, output: [-0.5, -0.5, -0.5, -0.5], shape: [2, 2] },
+    {
+      inputs: [],
+      attributes: { shape: [2, 2], value: -0.5, dtype: 'float64' },
+      output: [-0.5, -0.5, -0.5, -0.5],
+      shape: [2, 2],
+    },
     { inputs: [], attributes: { shape: [], value: 7, dtype: 'int32' }, output: [7], shape: [] },
     { inputs: [], attributes: { shape: [3, 0], value: 7, dtype: 'uint8' }, output: [], shape: [3, 0] },
   ],

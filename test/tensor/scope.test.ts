@@ -4,6 +4,7 @@ import { add, full, mul, square, sum } from '../../src/tensor/ops.js';
 import { planned } from '../../src/tensor/plan.js';
 import { keep, memory, scope } from '../../src/tensor/scope.js';
 import { tensor, type Tensor } from '../../src/tensor/tensor.js';
+import { collected } from './collect.js';
 
 const live = (): number => memory().tensors;
 const tick = (ms = 0): Promise<void> => new Promise((done) => setTimeout(done, ms));
@@ -14,8 +15,16 @@ test('scope: frees what it does not return', (t) => {
   const y = scope(() => add(mul(x, x), mul(x, 2)));
   t.deepEqual(y.toArray(), [3, 8]);
   t.equal(live(), before + 2, 'one result, and what was there before');
-  t.equal(scope(() => add(x, 1).data()[0]), 2, 'a number comes out as it is');
-  t.equal(scope(() => x), x, 'a tensor from outside is nobody’s here');
+  t.equal(
+    scope(() => add(x, 1).data()[0]),
+    2,
+    'a number comes out as it is',
+  );
+  t.equal(
+    scope(() => x),
+    x,
+    'a tensor from outside is nobody’s here',
+  );
   t.notOk(x.disposed);
   t.equal(live(), before + 2);
   x.dispose();
@@ -80,6 +89,7 @@ test('scope: what an inner one returns belongs to the outer', (t) => {
 });
 
 test('scope: when it throws, all is freed', async (t) => {
+  await collected();
   const before = live();
   const boom = new Error('boom');
   const outer = (): unknown =>
@@ -108,6 +118,7 @@ test('scope: when it throws, all is freed', async (t) => {
 });
 
 test('scope: across await, and overlapping in time', async (t) => {
+  await collected();
   const before = live();
   const long = scope(async () => {
     const a = full([1], 1);
@@ -141,13 +152,17 @@ test('scope: across await, and overlapping in time', async (t) => {
       }),
     ),
   );
-  t.deepEqual(many.map((each) => each.data()[0]), many.map((_, i) => i + 5));
+  t.deepEqual(
+    many.map((each) => each.data()[0]),
+    many.map((_, i) => i + 5),
+  );
   t.equal(live(), before + 2 + 40);
   for (const each of [d, e, ...many]) each.dispose();
   t.equal(live(), before);
 });
 
 test('scope: an inner async one inside an outer', async (t) => {
+  await collected();
   const before = live();
   await scope(async () => {
     const x = full([1], 2);
@@ -164,6 +179,7 @@ test('scope: an inner async one inside an outer', async (t) => {
 });
 
 test('scope: memory stays flat over a thousand iterations', async (t) => {
+  await collected();
   const w = full([16, 16], 0.5);
   const x = full([16], 0.1);
   const loss = (v: Tensor): Tensor => sum(square(mul(w, v)));
@@ -196,7 +212,11 @@ test('scope: memory stays flat over a thousand iterations', async (t) => {
   await onceMore();
   const settled = memory();
   for (let i = 0; i < 200; i++) await onceMore();
-  t.deepEqual([memory().tensors, memory().bytes], [settled.tensors, settled.bytes], 'nor do runs off the main thread leak');
+  t.deepEqual(
+    [memory().tensors, memory().bytes],
+    [settled.tensors, settled.bytes],
+    'nor do runs off the main thread leak',
+  );
   plan.dispose();
   w.dispose();
   x.dispose();

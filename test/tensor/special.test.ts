@@ -11,8 +11,31 @@ function manyFloats(): Float32Array {
   const all = new Float32Array(Uint32Array.from({ length: count }, (_, i) => i * stride).buffer);
   const next = seeded(3);
   const near = Float32Array.from({ length: 40_000 }, () => 40 * next() - 20);
-  const edges = Float32Array.of(0, -0, 2 ** -149, -(2 ** -149), 2 ** -126, 3.4028234663852886e38, Infinity, -Infinity, NaN);
-  const turns = Float32Array.of(88.722839, 88.72284, -87.33654, -87.33655, -103.27893, -103.97208, -103.97209, -104, 0.625, -0.625, 9.01, 1);
+  const edges = Float32Array.of(
+    0,
+    -0,
+    2 ** -149,
+    -(2 ** -149),
+    2 ** -126,
+    3.4028234663852886e38,
+    Infinity,
+    -Infinity,
+    NaN,
+  );
+  const turns = Float32Array.of(
+    88.722839,
+    88.72284,
+    -87.33654,
+    -87.33655,
+    -103.27893,
+    -103.97208,
+    -103.97209,
+    -104,
+    0.625,
+    -0.625,
+    9.01,
+    1,
+  );
   return Float32Array.from([...all, ...near, ...edges, ...turns]);
 }
 
@@ -51,7 +74,10 @@ test('special: functions of float32, over its whole range', (t) => {
       const off = Number.isNaN(expected) && Number.isNaN(found[i]!) ? 0 : ulps(found[i]!, expected);
       if (!(off <= worst)) [worst, at] = [off, i];
     }
-    t.ok(worst <= within, `${name} is within ${within} units in the last place: ${worst.toFixed(2)} at ${numbers[at]!}`);
+    t.ok(
+      worst <= within,
+      `${name} is within ${within} units in the last place: ${worst.toFixed(2)} at ${numbers[at]!}`,
+    );
   }
   t.end();
 });
@@ -113,7 +139,17 @@ test('special: NaN does not go unseen', (t) => {
     const long = Float32Array.from({ length: 47 }, (_, i) => (i === at ? NaN : i));
     t.ok(Number.isNaN(value(ops.max(tensor(long)))) && value(ops.argmax(tensor(long))) === at, `at ${at} of 47`);
   }
-  const planes = ops.maxPool2d(tensor([[[[1, NaN], [3, 4]]]]), { kernel: 2 });
+  const planes = ops.maxPool2d(
+    tensor([
+      [
+        [
+          [1, NaN],
+          [3, 4],
+        ],
+      ],
+    ]),
+    { kernel: 2 },
+  );
   t.ok(Number.isNaN(value(planes)), 'maxPool2d');
   const slopes = vjp((z: Tensor) => ops.relu(z), x).pullback(tensor([5, 6, 7]));
   t.deepEqual(slopes.toArray(), [5, 6, 7], 'relu lets the gradient through, as PyTorch does');
@@ -123,8 +159,19 @@ test('special: NaN does not go unseen', (t) => {
 test('special: softmax of logits that are large, far apart, or infinite', (t) => {
   t.deepEqual(ops.softmax(tensor([1e4, 1e4, -1e4])).toArray(), [0.5, 0.5, 0]);
   t.deepEqual(ops.softmax(tensor([-Infinity, 0])).toArray(), [0, 1]);
-  t.ok(ops.softmax(tensor([Infinity, 0])).data().every(Number.isNaN), 'an infinite logit has no softmax');
-  t.ok(ops.softmax(tensor([-Infinity, -Infinity])).data().every(Number.isNaN));
+  t.ok(
+    ops
+      .softmax(tensor([Infinity, 0]))
+      .data()
+      .every(Number.isNaN),
+    'an infinite logit has no softmax',
+  );
+  t.ok(
+    ops
+      .softmax(tensor([-Infinity, -Infinity]))
+      .data()
+      .every(Number.isNaN),
+  );
   const logs = ops.logSoftmax(tensor([1e6, 1e6 + 1, 1e6 - 2])).data();
   const total = Math.log(1 + Math.E + Math.exp(-2));
   [0, 1, -2].forEach((z, i) => t.ok(Math.abs(logs[i]! - (z - total)) < 1e-6, 'a common shift costs nothing'));
@@ -149,13 +196,24 @@ test('special: reductions keep their precision and their range', (t) => {
   t.equal(ops.mean(tensor([1, 1, 1, 1, 1, 1, 1, 1, 1, 2])).item(), Math.fround(1.1));
   for (const scale of [1e-30, 1e-22, 1, 1e30]) {
     for (const shape of [[4], [2, 1, 2]]) {
-      const x = tensor([3, -4, 0, 12].map((value) => value * scale), { shape });
+      const x = tensor(
+        [3, -4, 0, 12].map((value) => value * scale),
+        { shape },
+      );
       const axes = shape.length === 1 ? [0] : [0, 2];
-      t.ok(relative(ops.norm(x, { axes }).data()[0]!, 13 * scale) < 1e-6, `the length of a vector of ${scale}s, [${shape.join()}]`);
+      t.ok(
+        relative(ops.norm(x, { axes }).data()[0]!, 13 * scale) < 1e-6,
+        `the length of a vector of ${scale}s, [${shape.join()}]`,
+      );
     }
   }
-  const subnormal = vjp((x: Tensor) => ops.norm(x), tensor([3e-40, 4e-40])).pullback(tensor(1)).data();
-  t.ok(relative(subnormal[0]!, 0.6) < 1e-4 && relative(subnormal[1]!, 0.8) < 1e-4, 'and its direction, among subnormals');
+  const subnormal = vjp((x: Tensor) => ops.norm(x), tensor([3e-40, 4e-40]))
+    .pullback(tensor(1))
+    .data();
+  t.ok(
+    relative(subnormal[0]!, 0.6) < 1e-4 && relative(subnormal[1]!, 0.8) < 1e-4,
+    'and its direction, among subnormals',
+  );
   t.end();
 });
 
@@ -164,14 +222,21 @@ test('special: whole numbers', (t) => {
   const [most, least] = [2 ** 31 - 1, -(2 ** 31)];
   t.deepEqual(ops.add(whole(1, -2), whole(3, 4)).toArray(), [4, 2]);
   t.deepEqual(ops.mul(whole(3, -2), 5).toArray(), [15, -10]);
-  t.deepEqual([ops.neg(whole(3)).toArray(), ops.abs(whole(-3)).toArray(), ops.sign(whole(-9, 0, 4)).toArray()], [[-3], [3], [-1, 0, 1]]);
+  t.deepEqual(
+    [ops.neg(whole(3)).toArray(), ops.abs(whole(-3)).toArray(), ops.sign(whole(-9, 0, 4)).toArray()],
+    [[-3], [3], [-1, 0, 1]],
+  );
   t.deepEqual(ops.less(whole(1, 2), 2).toArray(), [1, 0]);
   t.deepEqual(ops.clamp(whole(5, -5), { low: 0 }).toArray(), [5, 0], 'a clamp with one end only');
   t.deepEqual(ops.clamp(whole(5, -5), { high: 2 }).toArray(), [2, -5]);
   t.deepEqual(ops.affine(whole(3, -3), 0.5, 1).toArray(), [2, 0], 'a factor that is not whole');
   t.deepEqual(ops.where(whole(1, 0), whole(7, 7), 9).toArray(), [7, 9]);
   const cut = tensor([2.9, -2.9, NaN, Infinity, -Infinity, 3e9, -3e9, 255.5, 256, -1]);
-  t.deepEqual(ops.cast(cut, 'int32').toArray(), [2, -2, 0, most, least, most, least, 255, 256, -1], 'floats are cut and end at the ends');
+  t.deepEqual(
+    ops.cast(cut, 'int32').toArray(),
+    [2, -2, 0, most, least, most, least, 255, 256, -1],
+    'floats are cut and end at the ends',
+  );
   t.deepEqual(ops.cast(cut, 'uint8').toArray(), [2, 0, 0, 255, 0, 255, 0, 255, 255, 0]);
   t.deepEqual(ops.cast(ops.cast(cut, 'float64'), 'int32').toArray(), ops.cast(cut, 'int32').toArray());
   t.deepEqual(ops.full([2], 1e12, { dtype: 'int32' }).toArray(), [most, most]);

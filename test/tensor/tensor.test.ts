@@ -1,8 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import test from 'tape';
 import { refused } from '../io/refused.js';
-import { add, full, mul, reshape, slice } from '../../src/tensor/ops.js';
+import { collected } from './collect.js';
+import { add, full, reshape, slice } from '../../src/tensor/ops.js';
 import { memory, scope } from '../../src/tensor/scope.js';
 import { tensor, type DType, type NestedNumbers, type Tensor } from '../../src/tensor/tensor.js';
 
@@ -12,13 +11,42 @@ test('tensor: of numbers, nested arrays and typed arrays', (t) => {
     [[[]], [0], 'float32', []],
     [[[[], []]], [2, 0], 'float32', [[], []]],
     [[[1, 2, 3]], [3], 'float32', [1, 2, 3]],
-    [[[[[1], [2]], [[3], [4]]]], [2, 2, 1], 'float32', [[[1], [2]], [[3], [4]]]],
+    [
+      [
+        [
+          [[1], [2]],
+          [[3], [4]],
+        ],
+      ],
+      [2, 2, 1],
+      'float32',
+      [
+        [[1], [2]],
+        [[3], [4]],
+      ],
+    ],
     [[new Float32Array([1, 2])], [2], 'float32', [1, 2]],
     [[new Float64Array([0.1])], [1], 'float64', [0.1]],
     [[new Int32Array([-1, 2 ** 31 - 1])], [2], 'int32', [-1, 2 ** 31 - 1]],
     [[new Uint8Array([0, 255])], [2], 'uint8', [0, 255]],
-    [[new Float64Array(6), { shape: [2, 3] }], [2, 3], 'float64', [[0, 0, 0], [0, 0, 0]]],
-    [[[1, 2, 3, 4], { shape: [2, 2] }], [2, 2], 'float32', [[1, 2], [3, 4]]],
+    [
+      [new Float64Array(6), { shape: [2, 3] }],
+      [2, 3],
+      'float64',
+      [
+        [0, 0, 0],
+        [0, 0, 0],
+      ],
+    ],
+    [
+      [[1, 2, 3, 4], { shape: [2, 2] }],
+      [2, 2],
+      'float32',
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
     [[[5], { shape: [] }], [], 'float32', 5],
     [[[1, 0], { dtype: 'uint8' }], [2], 'uint8', [1, 0]],
     [[[0.1], { dtype: 'float64' }], [1], 'float64', [0.1]],
@@ -29,7 +57,10 @@ test('tensor: of numbers, nested arrays and typed arrays', (t) => {
   for (const [args, shape, dtype, values] of cases) {
     const x = tensor(...args);
     t.deepEqual([x.shape, x.dtype, x.toArray()], [shape, dtype, values], String(x));
-    t.equal(x.size, shape.reduce((product, length) => product * length, 1));
+    t.equal(
+      x.size,
+      shape.reduce((product, length) => product * length, 1),
+    );
   }
   t.equal(String(tensor([[1, 2]])), 'Tensor(float32 [1,2])');
   t.end();
@@ -76,6 +107,7 @@ test('tensor: what cannot be one is refused', async (t) => {
 });
 
 test('tensor: disposing', async (t) => {
+  await collected();
   const before = memory();
   const x = tensor(new Float32Array(1000));
   t.equal(memory().tensors, before.tensors + 1);
@@ -106,17 +138,13 @@ test('tensor: disposing', async (t) => {
 });
 
 test('tensor: what a program loses is freed when it is collected', async (t) => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
+  await collected();
   const before = memory().tensors;
   (() => {
     for (let i = 0; i < 50; i++) full([10], i);
   })();
   t.ok(memory().tensors >= before + 50);
-  for (let round = 0; round < 50 && memory().tensors > before; round++) {
-    collect();
-    await new Promise((done) => setImmediate(done));
-  }
+  await collected();
   t.ok(memory().tensors <= before, 'all of them');
 });
 
@@ -133,7 +161,6 @@ test('tensor: memory counts', (t) => {
     t.ok(after.cachedBytes >= before.cachedBytes, 'the block is kept');
     full([1 << 20], 2);
     t.equal(memory().allocations, after.allocations, 'and used again');
-    t.ok(Object.values(mul(x.disposed ? full([2], 2) : x, 3).data()).every((value) => value === 6));
   });
   t.end();
 });

@@ -58,7 +58,8 @@ const tolerances: Record<Real, number> = { float64: 2e-13, float32: 1e-5 };
 
 /** Where two arrays part, if they do: NaN equals NaN, and zeros of either sign each other. */
 function parting(actual: Tensor, expected: Encoded, dtype: Real): string | undefined {
-  if (actual.shape.join() !== expected.shape.join()) return `shape [${actual.shape.join()}] for [${expected.shape.join()}]`;
+  if (actual.shape.join() !== expected.shape.join())
+    return `shape [${actual.shape.join()}] for [${expected.shape.join()}]`;
   const [ours, theirs] = [actual.data(), numbers(expected)];
   const finite = Array.from(theirs, Math.abs).filter(Number.isFinite);
   const floor = Math.min(1, Math.max(0, ...finite));
@@ -106,7 +107,11 @@ test('torch: optimizers, step after step', (t) => {
         const zeros = Array.from({ length: state }, () => tensor(new Float64Array(6), { shape: [2, 3], dtype }));
         gradients.forEach((gradient, index) => {
           const step = op === 'sgdUpdate' ? [] : [tensor(index + 1, { dtype: 'int32' })];
-          call(op, [parameter, read(gradient, dtype), ...zeros, tensor(rate, { dtype: 'float64' }), ...step], attributes);
+          call(
+            op,
+            [parameter, read(gradient, dtype), ...zeros, tensor(rate, { dtype: 'float64' }), ...step],
+            attributes,
+          );
           const what = `${op} ${JSON.stringify(attributes)} in ${dtype}, step ${index + 1}`;
           t.equal(parting(parameter, after[dtype][index]!, dtype), undefined, what);
         });

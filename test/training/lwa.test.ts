@@ -1,12 +1,50 @@
 import test from 'tape';
 import {
-  add, cos, datasets, div, evaluate, grad, gradients, matmul, methods, models, mul, nn, norm as lengthOf, norms, oneHot, reshape, scope,
-  sin, softmax, sub, sum, tensor, train, uniform, vjp, type LwaOptions, type NormName, type Tensor,
-} from '../../src/index.js'; // prettier-ignore
-import { argmaxOf, dense, length, linearNetwork, linearized, matrix, minus, normNames, numbers, oneByOne, predictions } from '../adversary/networks.js';
+  add,
+  cos,
+  datasets,
+  div,
+  evaluate,
+  grad,
+  gradients,
+  matmul,
+  methods,
+  models,
+  mul,
+  nn,
+  norm as lengthOf,
+  norms,
+  oneHot,
+  reshape,
+  scope,
+  sin,
+  softmax,
+  sub,
+  sum,
+  tensor,
+  uniform,
+  vjp,
+  type LwaOptions,
+  type NormName,
+  type Tensor,
+} from '../../src/index.js';
+import {
+  argmaxOf,
+  dense,
+  length,
+  linearNetwork,
+  linearized,
+  matrix,
+  minus,
+  normNames,
+  numbers,
+  oneByOne,
+  predictions,
+} from '../adversary/networks.js';
 import { ascentOf, perClass, shortest, steepest } from '../adversary/reference.js';
 import { refused } from '../adversary/refused.js';
 import { farthest } from '../tensor/numbers.js';
+import { finish } from './trained.js';
 
 /** Numeric derivatives of a function of a list of numbers. */
 function slopes(f: (v: number[]) => number, at: readonly number[], step = 1e-5): number[] {
@@ -21,10 +59,12 @@ const real = (values: number[] | number[][]): Tensor => tensor(values, { dtype: 
 test('proposition 3.1: the gradient of a maximum is that at the maximiser, held fixed', (t) => {
   // f(u, v) = u·Mv + Σ sin v over ‖u‖ <= c has its maximum c ‖Mv‖* + Σ sin v at the u of length c that is steepest for Mv.
   const [M, v, c] = [matrix(5, 4, 1), numbers(4, 2), 0.7];
-  const Mv = (at: readonly number[]): number[] => M.map((row) => row.reduce((total, value, i) => total + value * at[i]!, 0));
+  const Mv = (at: readonly number[]): number[] =>
+    M.map((row) => row.reduce((total, value, i) => total + value * at[i]!, 0));
   for (const name of normNames) {
     const dualOf: Record<NormName, NormName> = { l1: 'linf', l2: 'l2', linf: 'l1' };
-    const maximum = (at: number[]): number => c * length[dualOf[name]](Mv(at)) + at.reduce((total, value) => total + Math.sin(value), 0);
+    const maximum = (at: number[]): number =>
+      c * length[dualOf[name]](Mv(at)) + at.reduce((total, value) => total + Math.sin(value), 0);
     scope(() => {
       const product = (at: Tensor): Tensor => reshape(matmul(real(M), reshape(at, [4, 1])), [5]);
       const best = mul(norms[name].steepest(product(real(v))), c);
@@ -89,11 +129,16 @@ test('lwa: the loss and its gradient are those of the perturbed batch, held fixe
         const moved = oneByOne(x).map((at, i) => {
           const { logits, rows } = linearized(model, at);
           const alpha = perturbation === 'alpha' && argmaxOf(logits) === labels[i];
-          const direction = alpha ? shortest(perClass(logits, rows, norm)).direction : steepest(ascentOf(logits, rows, labels[i]!), norm);
+          const direction = alpha
+            ? shortest(perClass(logits, rows, norm)).direction
+            : steepest(ascentOf(logits, rows, labels[i]!), norm);
           return points[i]!.map((value, j) => value + epsilon * direction[j]!);
         });
         const fixed = gradients(() => nn.crossEntropyLoss(model.forward(real(moved)), y), model.parameters());
-        const ours = gradients(methods.lwa({ epsilon, norm, perturbation }).prepare({ model, x, y }), model.parameters());
+        const ours = gradients(
+          methods.lwa({ epsilon, norm, perturbation }).prepare({ model, x, y }),
+          model.parameters(),
+        );
         t.ok(Math.abs(ours.value.item() - fixed.value.item()) < 1e-10, `${norm}, ${perturbation}: the loss`);
         const off = ours.grads.map((each, i) => farthest(each.data(), fixed.grads[i]!.data()));
         t.ok(Math.max(...off) < 1e-9, `its gradient (${Math.max(...off)})`);
@@ -111,7 +156,10 @@ test('lwa: the loss and its gradient are those of the perturbed batch, held fixe
     }, model.parameters());
     const ours = gradients(methods.lwa({ epsilon: 0.3 }).prepare({ model, x, y }), model.parameters());
     t.ok(Math.abs(through.value.item() - ours.value.item()) < 1e-10, 'through the perturbation: the same loss');
-    t.ok(Math.max(...through.grads.map((each, i) => farthest(each.data(), ours.grads[i]!.data()))) > 1e-3, 'and another gradient');
+    t.ok(
+      Math.max(...through.grads.map((each, i) => farthest(each.data(), ours.grads[i]!.data()))) > 1e-3,
+      'and another gradient',
+    );
   });
   t.end();
 });
@@ -151,14 +199,17 @@ test('lwa: options', async (t) => {
   ] as const) {
     await refused(t, JSON.stringify(options), () => methods.lwa(options as LwaOptions), 'INVALID_ARGUMENT', said);
   }
-  await refused(t, 'a name that is none', async () => {
-    const { train: data } = await datasets.sample();
-    for await (const _ of train(model(), data, { method: 'lva' as 'lwa' }));
-  }, 'INVALID_ARGUMENT', "train: method: expected one of", "did you mean 'lwa'?"); // prettier-ignore
-
-  function model(): nn.Sequential {
-    return models.mlp({ hidden: [2], seed: 1 });
-  }
+  const { train: data } = await datasets.sample();
+  const model = models.mlp({ hidden: [2], seed: 1 });
+  const misspelt = (): Promise<unknown> => finish(model, data, { method: 'lva' as 'lwa' });
+  await refused(
+    t,
+    'a name that is none',
+    misspelt,
+    'INVALID_ARGUMENT',
+    'train: method: expected one of',
+    "did you mean 'lwa'?",
+  );
 });
 
 test('lwa: both perturbations train, in every norm, and make the network withstand more', async (t) => {
@@ -166,7 +217,7 @@ test('lwa: both perturbations train, in every norm, and make the network withsta
   const epsilons: Record<NormName, number> = { l1: 2, l2: 0.6, linf: 0.025 };
   const trained = async (method: ReturnType<typeof methods.normal>): Promise<nn.Sequential> => {
     const model = models.mlp({ hidden: [24], seed: 1 });
-    for await (const _ of train(model, data, { method, epochs: 20, batchSize: 25, optimizer: { name: 'adam', rate: 0.004 }, seed: 3 }));
+    await finish(model, data, { method, epochs: 20, batchSize: 25, optimizer: { name: 'adam', rate: 0.004 }, seed: 3 });
     return model;
   };
   const normal = await trained(methods.normal());
