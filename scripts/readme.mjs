@@ -15,4 +15,7 @@ const text = [
 ].join('\n');
 const readme = readFileSync(place('README.md'), 'utf8');
 const marked = /(<!-- results:[^\n]*-->\n)[\s\S]*?(<!-- \/results -->)/;
-writeFileSync(place('README.md'), readme.replace(marked, (_, begin, end) => `${begin}\n${text}\n\n${end}`));
+writeFileSync(
+  place('README.md'),
+  readme.replace(marked, (_, begin, end) => `${begin}\n${text}\n\n${end}`),
+);

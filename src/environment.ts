@@ -4,7 +4,9 @@ import { cpus, platform, release, totalmem } from 'node:os';
 import { native } from './native.js';
 
 /** The version of this library. */
-export const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+export const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 /**
  * The machine and the software that figures come from: library, Node, processor, threads, BLAS build and kernel, SIMD.

@@ -6,17 +6,95 @@ export { Tensor, tensor, type DType, type NestedNumbers, type TensorOptions } fr
 export { memory, scope, type Memory } from './tensor/scope.js';
 export { planned, type Planned, type PlanOutputs } from './tensor/plan.js';
 export {
-  abs, add, affine, argmax, argmin, averagePool2d, broadcastTo, cast, clamp, concat, conv2d, cos, crossEntropy, crossEntropyGrad,
-  div, dropout, equal, exp, flatten, floor, full, gather, greater, greaterEqual, inside, less, lessEqual, linear, log, logSoftmax,
-  matmul, max, maximum, maxPool2d, mean, min, minimum, mul, neg, norm, normal, notEqual, oneHot, ones, pad, permute, pow, putAlong,
-  range, relu, reshape, round, scatterAdd, sigmoid, sign, sin, slice, softmax, sqrt, square, stack, sub, sum, takeAlong, tanh,
-  transpose, uniform, where, zeros,
-  type Conv2dOptions, type MatmulOptions, type NormName, type Operand, type Pair, type PoolOptions, type RandomSource, type Reduction,
+  abs,
+  add,
+  affine,
+  argmax,
+  argmin,
+  averagePool2d,
+  broadcastTo,
+  cast,
+  clamp,
+  concat,
+  conv2d,
+  cos,
+  crossEntropy,
+  crossEntropyGrad,
+  div,
+  dropout,
+  equal,
+  exp,
+  flatten,
+  floor,
+  full,
+  gather,
+  greater,
+  greaterEqual,
+  inside,
+  less,
+  lessEqual,
+  linear,
+  log,
+  logSoftmax,
+  matmul,
+  max,
+  maximum,
+  maxPool2d,
+  mean,
+  min,
+  minimum,
+  mul,
+  neg,
+  norm,
+  normal,
+  notEqual,
+  oneHot,
+  ones,
+  pad,
+  permute,
+  pow,
+  putAlong,
+  range,
+  relu,
+  reshape,
+  round,
+  scatterAdd,
+  sigmoid,
+  sign,
+  sin,
+  slice,
+  softmax,
+  sqrt,
+  square,
+  stack,
+  sub,
+  sum,
+  takeAlong,
+  tanh,
+  transpose,
+  uniform,
+  where,
+  zeros,
+  type Conv2dOptions,
+  type MatmulOptions,
+  type NormName,
+  type Operand,
+  type Pair,
+  type PoolOptions,
+  type RandomSource,
+  type Reduction,
 } from './tensor/ops.js';
 
 export {
-  grad, gradients, jacobian, softmaxJacobian, valueAndGrad, vjp,
-  type Classifier, type Differentiable, type Vjp,
+  grad,
+  gradients,
+  jacobian,
+  softmaxJacobian,
+  valueAndGrad,
+  vjp,
+  type Classifier,
+  type Differentiable,
+  type Vjp,
 } from './autodiff/autodiff.js';
 
 export * as nn from './nn/index.js';
@@ -25,8 +103,17 @@ export * as schedules from './nn/schedules.js';
 
 export * as attacks from './adversary/index.js';
 export {
-  attackEntries, defineAttack, epsilonEntry, measured,
-  type Attack, type AttackContext, type AttackOptions, type AttackResult, type BatchAttack, type Labels, type Target,
+  attackEntries,
+  defineAttack,
+  epsilonEntry,
+  measured,
+  type Attack,
+  type AttackContext,
+  type AttackOptions,
+  type AttackResult,
+  type BatchAttack,
+  type Labels,
+  type Target,
 } from './adversary/attack.js';
 export type { BudgetedOptions } from './adversary/budgeted.js';
 export type { Linearize } from './adversary/linearization.js';
@@ -39,13 +126,31 @@ export type { LwaOptions } from './training/lwa.js';
 export type { Batch, Method } from './training/method.js';
 export {
   train,
-  type EpochEvent, type OptimizerChoice, type StepEvent, type SummaryEvent, type TrainEvent, type TrainOptions,
+  type EpochEvent,
+  type OptimizerChoice,
+  type StepEvent,
+  type SummaryEvent,
+  type TrainEvent,
+  type TrainOptions,
 } from './training/train.js';
 
-export { evaluate, transferred, type AttackName, type EvaluateOptions, type Evaluation, type RobustFigure } from './evaluation/evaluate.js';
+export {
+  evaluate,
+  transferred,
+  type AttackName,
+  type EvaluateOptions,
+  type Evaluation,
+  type RobustFigure,
+} from './evaluation/evaluate.js';
 export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/curve.js';
 
-export { experimentNames, profileNames, reproduce, type ReproduceEvent, type ReproduceOptions } from './experiments/reproduce.js';
+export {
+  experimentNames,
+  profileNames,
+  reproduce,
+  type ReproduceEvent,
+  type ReproduceOptions,
+} from './experiments/reproduce.js';
 
 export * from './data/dataset.js';
 export { decodeCifar, decodeCifarNames } from './data/cifar.js';
@@ -64,6 +169,13 @@ export { paperTable1, paperTable2 } from './report/paper.js';
 export { toPng, type Picture } from './report/picture.js';
 export { accuracyAgainstLength, learningCurves, tableBars } from './report/plots.js';
 export { writeReport } from './report/report.js';
-export { readResults, writeResults, type Figure, type PaperResults, type ResultFile, type ResultRow } from './report/results.js';
+export {
+  readResults,
+  writeResults,
+  type Figure,
+  type PaperResults,
+  type ResultFile,
+  type ResultRow,
+} from './report/results.js';
 export { specimenSheet } from './report/specimenSheet.js';
 export { markdownTable, textTable } from './report/table.js';

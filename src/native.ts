@@ -24,7 +24,13 @@ export interface Native {
   release(id: number): void;
   call(op: string, inputs: number[], attributes?: Attributes): NativeTensor[];
   watch(id: number): NativeTensor;
-  pullback(outputs: number[], cotangents: number[], inputs: number[], record: boolean, release: boolean): NativeTensor[];
+  pullback(
+    outputs: number[],
+    cotangents: number[],
+    inputs: number[],
+    record: boolean,
+    release: boolean,
+  ): NativeTensor[];
   traceBegin(types: [readonly number[], number][]): NativeTensor[];
   traceEnd(outputs?: number[]): number;
   planRun(plan: number, inputs: number[]): Promise<NativeTensor[]>;

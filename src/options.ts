@@ -47,7 +47,7 @@ function describe(issue: Issue, known: readonly string[]): string {
   if (issue.type === 'strict_object' && issue.expected === 'never' && last !== undefined) {
     return `unknown option: ${oneOf(String(last.key), known)}`;
   }
-  if (issue.type === 'picklist' && Array.isArray(issue.input) === false && typeof issue.input === 'string') {
+  if (issue.type === 'picklist' && typeof issue.input === 'string') {
     const choices = [...(issue.expected ?? '').matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
     return `${path}: ${oneOf(issue.input, choices)}`;
   }

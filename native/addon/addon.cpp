@@ -96,7 +96,8 @@ Handle handleOf(const Napi::Value& value) { return value.As<Napi::Number>().Int6
 std::vector<int64_t> numbersOf(const Napi::Value& value) {
   const auto array = value.As<Napi::Array>();
   std::vector<int64_t> result(array.Length());
-  for (uint32_t index = 0; index < array.Length(); index++) result[index] = Napi::Value(array[index]).As<Napi::Number>().Int64Value();
+  for (uint32_t index = 0; index < array.Length(); index++)
+    result[index] = Napi::Value(array[index]).As<Napi::Number>().Int64Value();
   return result;
 }
 
@@ -145,7 +146,8 @@ Napi::Object describe(Napi::Env env, Engine& engine, Value value) {
   Napi::Object result = Napi::Object::New(env);
   const Shape& shape = value.shape();
   Napi::Array lengths = Napi::Array::New(env, static_cast<size_t>(shape.rank()));
-  for (int axis = 0; axis < shape.rank(); axis++) lengths[static_cast<uint32_t>(axis)] = static_cast<double>(shape[axis]);
+  for (int axis = 0; axis < shape.rank(); axis++)
+    lengths[static_cast<uint32_t>(axis)] = static_cast<double>(shape[axis]);
   result["dtype"] = static_cast<int>(value.dtype());
   result["shape"] = lengths;
   result["id"] = static_cast<double>(engine.keep(std::move(value)));
@@ -154,7 +156,8 @@ Napi::Object describe(Napi::Env env, Engine& engine, Value value) {
 
 Napi::Array describeAll(Napi::Env env, Engine& engine, const Values& values) {
   Napi::Array result = Napi::Array::New(env, values.size());
-  for (size_t index = 0; index < values.size(); index++) result[static_cast<uint32_t>(index)] = describe(env, engine, values[index]);
+  for (size_t index = 0; index < values.size(); index++)
+    result[static_cast<uint32_t>(index)] = describe(env, engine, values[index]);
   engine.reportMemory(env);
   return result;
 }
@@ -167,11 +170,12 @@ Napi::Value create(const Napi::CallbackInfo& info) {
     const TensorType type = typeOf(info[0], info[1]);
     const auto data = info[2].As<Napi::TypedArray>();
     if (data.ByteLength() != type.bytes()) {
-      fail(ErrorCode::shapeMismatch, "tensor: expected ", type.shape.size(), " values for shape ", type.shape, ", received ",
-           data.ElementLength());
+      fail(ErrorCode::shapeMismatch, "tensor: expected ", type.shape.size(), " values for shape ", type.shape,
+           ", received ", data.ElementLength());
     }
     const Tensor tensor = Tensor::allocate(type);
-    std::memcpy(tensor.bytesData(), static_cast<const std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(), type.bytes());
+    std::memcpy(tensor.bytesData(), static_cast<const std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(),
+                type.bytes());
     engine.reportMemory(env);
     return describe(env, engine, tensor);
   });
@@ -182,11 +186,14 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
     const Tensor& tensor = engine.value(handleOf(info[0])).tensor();
     if (tensor.storage()->isPlaceholder()) {
-      fail(ErrorCode::notTraceable, "data: a traced function runs later; its tensors have no numbers to read while it is traced");
+      fail(ErrorCode::notTraceable,
+           "data: a traced function runs later; its tensors have no numbers to read while it is traced");
     }
     const auto data = info[1].As<Napi::TypedArray>();
-    if (data.ByteLength() != tensor.bytes()) fail(ErrorCode::internal, "read: expected an array of ", tensor.bytes(), " bytes");
-    std::memcpy(static_cast<std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(), tensor.bytesData(), tensor.bytes());
+    if (data.ByteLength() != tensor.bytes())
+      fail(ErrorCode::internal, "read: expected an array of ", tensor.bytes(), " bytes");
+    std::memcpy(static_cast<std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(), tensor.bytesData(),
+                tensor.bytes());
     return env.Undefined();
   });
 }
@@ -196,8 +203,10 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
     const Tensor& tensor = engine.value(handleOf(info[0])).tensor();
     const auto data = info[1].As<Napi::TypedArray>();
-    if (data.ByteLength() != tensor.bytes()) fail(ErrorCode::internal, "write: expected an array of ", tensor.bytes(), " bytes");
-    std::memcpy(tensor.bytesData(), static_cast<const std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(), tensor.bytes());
+    if (data.ByteLength() != tensor.bytes())
+      fail(ErrorCode::internal, "write: expected an array of ", tensor.bytes(), " bytes");
+    std::memcpy(tensor.bytesData(), static_cast<const std::byte*>(data.ArrayBuffer().Data()) + data.ByteOffset(),
+                tensor.bytes());
     return env.Undefined();
   });
 }
@@ -283,7 +292,8 @@ Napi::Value traceEnd(const Napi::CallbackInfo& info) {
 std::vector<Tensor> tensorsOf(const Engine& engine, const Napi::Value& handles) {
   std::vector<Tensor> result;
   for (const Value& value : valuesOf(engine, handles)) {
-    if (value.tensor().storage()->isPlaceholder()) fail(ErrorCode::notTraceable, "plan: a traced function cannot run a plan");
+    if (value.tensor().storage()->isPlaceholder())
+      fail(ErrorCode::notTraceable, "plan: a traced function cannot run a plan");
     result.push_back(value.tensor());
   }
   return result;
@@ -361,7 +371,8 @@ Napi::Value planInfo(const Napi::CallbackInfo& info) {
     const auto plan = engine.plan(handleOf(info[0]));
     Napi::Object result = Napi::Object::New(env);
     Napi::Array ops = Napi::Array::New(env, plan->instructions().size());
-    for (size_t at = 0; at < plan->instructions().size(); at++) ops[static_cast<uint32_t>(at)] = plan->instructions()[at].op->name;
+    for (size_t at = 0; at < plan->instructions().size(); at++)
+      ops[static_cast<uint32_t>(at)] = plan->instructions()[at].op->name;
     result["ops"] = ops;
     result["arenaBytes"] = static_cast<double>(plan->arenaBytes());
     return result;
@@ -440,7 +451,9 @@ Napi::Value ops(const Napi::CallbackInfo& info) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Engine);
-  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
+  const auto add = [&](const char* name, auto function) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
   add("create", create);
   add("read", read);
   add("write", write);

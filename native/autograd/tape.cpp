@@ -76,8 +76,8 @@ Value zeros(const Shape& shape, DType dtype) {
 void checkInputs(const Op& op, const Values& inputs) {
   const int count = static_cast<int>(inputs.size());
   if (count < op.leastInputs || count > op.mostInputs) {
-    fail(ErrorCode::invalidArgument, "expected ", op.leastInputs,
-         op.leastInputs == op.mostInputs ? "" : " or more", " tensors, received ", count);
+    fail(ErrorCode::invalidArgument, "expected ", op.leastInputs, op.leastInputs == op.mostInputs ? "" : " or more",
+         " tensors, received ", count);
   }
   if (currentTracer() != nullptr) return;
   for (const Value& input : inputs) {
@@ -122,7 +122,8 @@ Tracer*& currentTracer() {
 Values call(const Op& op, Values inputs, Attributes attributes) {
   try {
     Values outputs = run(op, inputs, attributes);
-    const bool tracked = std::any_of(inputs.begin(), inputs.end(), [](const Value& input) { return input.node() != nullptr; });
+    const bool tracked =
+        std::any_of(inputs.begin(), inputs.end(), [](const Value& input) { return input.node() != nullptr; });
     if (!recording || !tracked || op.differentiate == nullptr) return outputs;
     std::vector<Tensor> tensors;
     for (const Value& output : outputs) tensors.push_back(output.tensor());
@@ -236,7 +237,8 @@ Values pullback(const Values& outputs, const Values& cotangents, const Values& i
     Vjp vjp(*node, std::move(incoming), needed);
     node->op->differentiate(vjp);
     for (size_t index = 0; index < needed.size(); index++) {
-      if (needed[index] && vjp.given()[index].tensor().storage() != nullptr) arrive(node->inputs[index], vjp.given()[index]);
+      if (needed[index] && vjp.given()[index].tensor().storage() != nullptr)
+        arrive(node->inputs[index], vjp.given()[index]);
     }
     if (release) node->release();
   }
@@ -266,7 +268,8 @@ namespace {
 
 Value kept(const Value& value, const char* op) {
   if (value.tensor().storage() == nullptr) {
-    fail(ErrorCode::invalidArgument, op, ": the values that its derivative needs were freed by an earlier backward pass");
+    fail(ErrorCode::invalidArgument, op,
+         ": the values that its derivative needs were freed by an earlier backward pass");
   }
   return value;
 }

@@ -7,7 +7,16 @@
 namespace sparring {
 
 /** The stable reasons of `src/errors.ts`, under the same names. */
-enum class ErrorCode { invalidArgument, shapeMismatch, dtypeMismatch, outOfRange, disposed, notTraceable, outOfMemory, internal };
+enum class ErrorCode {
+  invalidArgument,
+  shapeMismatch,
+  dtypeMismatch,
+  outOfRange,
+  disposed,
+  notTraceable,
+  outOfMemory,
+  internal
+};
 
 const char* errorCodeName(ErrorCode code);
 

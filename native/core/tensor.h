@@ -44,7 +44,9 @@ class Tensor {
   }
 
   /** The same memory under another type, starting `bytes` further in. */
-  [[nodiscard]] Tensor view(const TensorType& type, size_t bytes = 0) const { return {type, storage_, offset_ + bytes}; }
+  [[nodiscard]] Tensor view(const TensorType& type, size_t bytes = 0) const {
+    return {type, storage_, offset_ + bytes};
+  }
 
  private:
   TensorType type_;

@@ -80,8 +80,9 @@ template <class Out, class A, class B, class F>
 void mapTwo(const Tensor& out, const Tensor& a, const Tensor& b, F f) {
   const BroadcastWalk<2> walk(out.shape(), {&a.shape(), &b.shape()});
   const int64_t n = walk.run();
-  const auto kernel = walk.moves(0) ? (walk.moves(1) ? runOfTwo<true, true, Out, A, B, F> : runOfTwo<true, false, Out, A, B, F>)
-                                    : (walk.moves(1) ? runOfTwo<false, true, Out, A, B, F> : runOfTwo<false, false, Out, A, B, F>);
+  const auto kernel =
+      walk.moves(0) ? (walk.moves(1) ? runOfTwo<true, true, Out, A, B, F> : runOfTwo<true, false, Out, A, B, F>)
+                    : (walk.moves(1) ? runOfTwo<false, true, Out, A, B, F> : runOfTwo<false, false, Out, A, B, F>);
   Out* to = out.data<Out>();
   const A* fromA = a.data<A>();
   const B* fromB = b.data<B>();

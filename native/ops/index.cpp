@@ -36,7 +36,9 @@ int64_t placesOf(const Attributes& attributes) {
 
 // ---- gather, scatterAdd: [outer, length, inner] with indices [...] ----------------------------------------------------
 
-int gatherAxis(const Shape& shape, const Attributes& attributes) { return normalizeAxis(attributes.integer("axis"), shape.rank()); }
+int gatherAxis(const Shape& shape, const Attributes& attributes) {
+  return normalizeAxis(attributes.integer("axis"), shape.rank());
+}
 
 const Registration gather_(
     {.name = "gather",
@@ -47,7 +49,8 @@ const Registration gather_(
            checkIndexType(in[1]);
            const Shape& shape = in[0].shape();
            const int axis = gatherAxis(shape, attributes);
-           return Types{{shape.part(0, axis).then(in[1].shape()).then(shape.part(axis + 1, shape.rank())), in[0].dtype()}};
+           return Types{
+               {shape.part(0, axis).then(in[1].shape()).then(shape.part(axis + 1, shape.rank())), in[0].dtype()}};
          },
      .run =
          [](Tensors in, Tensors out, const Attributes& attributes) {
@@ -59,7 +62,8 @@ const Registration gather_(
            const size_t bytes = static_cast<size_t>(shape.product(axis + 1, shape.rank())) * dtypeBytes(in[0].dtype());
            const int32_t* index = in[1].data<int32_t>();
            if (bytes == 0) return;
-           parallelFor(shape.product(0, axis) * picks, std::max<int64_t>(1, elementGrain * 4 / static_cast<int64_t>(bytes)),
+           parallelFor(shape.product(0, axis) * picks,
+                       std::max<int64_t>(1, elementGrain * 4 / static_cast<int64_t>(bytes)),
                        [&](int64_t begin, int64_t end) {
                          for (int64_t at = begin; at < end; at++) {
                            const int64_t from = at / picks * length + index[at % picks];
@@ -73,7 +77,8 @@ const Registration gather_(
            const Shape& shape = vjp.inputType(0).shape;
            const int axis = gatherAxis(shape, vjp.attributes());
            vjp.give(0, ops::one("scatterAdd",
-                                {{"axis", static_cast<double>(axis - shape.rank())}, {"size", static_cast<double>(shape[axis])}},
+                                {{"axis", static_cast<double>(axis - shape.rank())},
+                                 {"size", static_cast<double>(shape[axis])}},
                                 vjp.cotangent(), vjp.input(1)));
          },
      .readsInputs = bit(1)});
@@ -109,21 +114,22 @@ const Registration scatterAdd_(
            dispatchFloat(in[0].dtype(), [&](auto zero) {
              using T = decltype(zero);
              std::fill_n(out[0].data<T>(), out[0].size(), T{0});
-             parallelFor(outer, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, picks * width)), [&](int64_t begin, int64_t end) {
-               for (int64_t block = begin; block < end; block++) {
-                 for (int64_t pick = 0; pick < picks; pick++) {
-                   const T* from = in[0].data<T>() + (block * picks + pick) * width;
-                   T* to = out[0].data<T>() + (block * size + index[pick]) * width;
-                   for (int64_t i = 0; i < width; i++) to[i] += from[i];
-                 }
-               }
-             });
+             parallelFor(outer, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, picks * width)),
+                         [&](int64_t begin, int64_t end) {
+                           for (int64_t block = begin; block < end; block++) {
+                             for (int64_t pick = 0; pick < picks; pick++) {
+                               const T* from = in[0].data<T>() + (block * picks + pick) * width;
+                               T* to = out[0].data<T>() + (block * size + index[pick]) * width;
+                               for (int64_t i = 0; i < width; i++) to[i] += from[i];
+                             }
+                           }
+                         });
            });
          },
      .differentiate =
          [](Vjp& vjp) {
-           vjp.give(0, ops::one("gather", {{"axis", static_cast<double>(vjp.attributes().integer("axis"))}}, vjp.cotangent(),
-                                vjp.input(1)));
+           vjp.give(0, ops::one("gather", {{"axis", static_cast<double>(vjp.attributes().integer("axis"))}},
+                                vjp.cotangent(), vjp.input(1)));
          },
      .readsInputs = bit(1)});
 
@@ -144,45 +150,48 @@ Shape pairedRows(const Shape& x, const Shape& indices) {
 Shape checkedPair(Tensors in) {
   checkIndexType(in[1]);
   if (in[0].rank() < 1 || in[1].rank() < 1) {
-    fail(ErrorCode::shapeMismatch, "expected at least one axis, received ", in[0].shape(), " and indices ", in[1].shape());
+    fail(ErrorCode::shapeMismatch, "expected at least one axis, received ", in[0].shape(), " and indices ",
+         in[1].shape());
   }
   return pairedRows(in[0].shape(), in[1].shape());
 }
 
-const Registration takeAlong_(
-    {.name = "takeAlong",
-     .leastInputs = 2,
-     .mostInputs = 2,
-     .infer =
-         [](Tensors in, const Attributes&) {
-           return Types{{checkedPair(in).then({in[1].shape()[-1]}), in[0].dtype()}};
-         },
-     .run =
-         [](Tensors in, Tensors out, const Attributes&) {
-           const int64_t length = in[0].shape()[-1];
-           const int64_t picks = in[1].shape()[-1];
-           if (out[0].size() == 0) return;
-           checkIndices(in[1], length);
-           const int32_t* index = in[1].data<int32_t>();
-           const int64_t shared = in[1].size();
-           dispatch(in[0].dtype(), [&](auto zero) {
-             using T = decltype(zero);
-             parallelFor(out[0].size() / picks, std::max<int64_t>(1, elementGrain / picks), [&](int64_t begin, int64_t end) {
-               for (int64_t row = begin; row < end; row++) {
-                 for (int64_t pick = 0; pick < picks; pick++) {
-                   const int64_t at = row * picks + pick;
-                   out[0].data<T>()[at] = in[0].data<T>()[row * length + index[at % shared]];
-                 }
-               }
-             });
-           });
-         },
-     .differentiate =
-         [](Vjp& vjp) {
-           vjp.give(0, ops::one("putAlong", {{"size", static_cast<double>(vjp.inputType(0).shape[-1])}}, vjp.cotangent(),
-                                vjp.input(1)));
-         },
-     .readsInputs = bit(1)});
+const Registration takeAlong_({.name = "takeAlong",
+                               .leastInputs = 2,
+                               .mostInputs = 2,
+                               .infer =
+                                   [](Tensors in, const Attributes&) {
+                                     return Types{{checkedPair(in).then({in[1].shape()[-1]}), in[0].dtype()}};
+                                   },
+                               .run =
+                                   [](Tensors in, Tensors out, const Attributes&) {
+                                     const int64_t length = in[0].shape()[-1];
+                                     const int64_t picks = in[1].shape()[-1];
+                                     if (out[0].size() == 0) return;
+                                     checkIndices(in[1], length);
+                                     const int32_t* index = in[1].data<int32_t>();
+                                     const int64_t shared = in[1].size();
+                                     dispatch(in[0].dtype(), [&](auto zero) {
+                                       using T = decltype(zero);
+                                       parallelFor(out[0].size() / picks, std::max<int64_t>(1, elementGrain / picks),
+                                                   [&](int64_t begin, int64_t end) {
+                                                     for (int64_t row = begin; row < end; row++) {
+                                                       for (int64_t pick = 0; pick < picks; pick++) {
+                                                         const int64_t at = row * picks + pick;
+                                                         out[0].data<T>()[at] =
+                                                             in[0].data<T>()[row * length + index[at % shared]];
+                                                       }
+                                                     }
+                                                   });
+                                     });
+                                   },
+                               .differentiate =
+                                   [](Vjp& vjp) {
+                                     vjp.give(0, ops::one("putAlong",
+                                                          {{"size", static_cast<double>(vjp.inputType(0).shape[-1])}},
+                                                          vjp.cotangent(), vjp.input(1)));
+                                   },
+                               .readsInputs = bit(1)});
 
 /** Adds each element of a row at its index into a row of `size` zeros. */
 const Registration putAlong_(
@@ -208,7 +217,8 @@ const Registration putAlong_(
            const int64_t shared = std::max<int64_t>(1, in[1].size());
            dispatchFloat(in[0].dtype(), [&](auto zero) {
              using T = decltype(zero);
-             parallelFor(out[0].shape().withoutLast(1).size(), std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, size)),
+             parallelFor(out[0].shape().withoutLast(1).size(),
+                         std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, size)),
                          [&](int64_t begin, int64_t end) {
                            for (int64_t row = begin; row < end; row++) {
                              T* to = out[0].data<T>() + row * size;
@@ -233,7 +243,8 @@ const Registration oneHot_({.name = "oneHot",
                                 [](Tensors in, const Attributes& attributes) {
                                   checkIndexType(in[0]);
                                   const int64_t classes = attributes.integer("classes");
-                                  if (classes < 1) fail(ErrorCode::outOfRange, "classes: expected at least 1, received ", classes);
+                                  if (classes < 1)
+                                    fail(ErrorCode::outOfRange, "classes: expected at least 1, received ", classes);
                                   return Types{{in[0].shape().then({classes}), ops::newFloat(attributes)}};
                                 },
                             .run =

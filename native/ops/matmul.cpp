@@ -28,8 +28,8 @@ struct Product {
     n = transposeB ? b[-2] : b[-1];
     const int64_t inner = transposeB ? b[-1] : b[-2];
     if (k != inner) {
-      fail(ErrorCode::shapeMismatch, "inner lengths differ: ", k, " and ", inner, " (a ", a, transposeA ? " transposed" : "",
-           ", b ", b, transposeB ? " transposed" : "", ")");
+      fail(ErrorCode::shapeMismatch, "inner lengths differ: ", k, " and ", inner, " (a ", a,
+           transposeA ? " transposed" : "", ", b ", b, transposeB ? " transposed" : "", ")");
     }
   }
 };
@@ -64,8 +64,8 @@ void multiply(const Product& p, const T* a, const T* b, T* c) {
   const int64_t count = p.batch.size();
   const auto one = [&](int64_t index, auto product) {
     product(p.m, p.n, p.k, Matrix<T>{a + matrixAt(p.batchA, p.batch, index) * p.m * p.k, strideA, p.transposeA},
-            Matrix<T>{b + matrixAt(p.batchB, p.batch, index) * p.k * p.n, strideB, p.transposeB}, T{0}, c + index * p.m * p.n,
-            p.n);
+            Matrix<T>{b + matrixAt(p.batchB, p.batch, index) * p.k * p.n, strideB, p.transposeB}, T{0},
+            c + index * p.m * p.n, p.n);
   };
   if (count < threadCount()) {
     for (int64_t index = 0; index < count; index++) one(index, gemm<T>);
@@ -95,7 +95,8 @@ Value tall(const Value& stack, const Shape& lead = {}) {
 
 /** The cotangent of b in a·b where b is one matrix and a a stack: a single product, with the stack as its inner axis. */
 bool summedOverStack(Vjp& vjp) {
-  return vjp.inputType(1).shape.rank() == 2 && vjp.inputType(0).shape.rank() > 2 && !vjp.attributes().flag("transposeA");
+  return vjp.inputType(1).shape.rank() == 2 && vjp.inputType(0).shape.rank() > 2 &&
+         !vjp.attributes().flag("transposeA");
 }
 
 const Registration matmul_({.name = "matmul",
@@ -147,8 +148,8 @@ const Registration linear_(
            const Shape& weight = in[1].shape();
            if (weight.rank() != 2) fail(ErrorCode::shapeMismatch, "weight expects shape [out,in], received ", weight);
            if (x.rank() < 1 || x[-1] != weight[1]) {
-             fail(ErrorCode::shapeMismatch, "weight expects ", weight[1], " inputs, received ", x.rank() < 1 ? 0 : x[-1], " (input ",
-                  x, ", weight ", weight, ")");
+             fail(ErrorCode::shapeMismatch, "weight expects ", weight[1], " inputs, received ",
+                  x.rank() < 1 ? 0 : x[-1], " (input ", x, ", weight ", weight, ")");
            }
            if (in.size() == 3 && !(in[2].shape() == Shape{weight[0]})) {
              fail(ErrorCode::shapeMismatch, "bias expects shape [", weight[0], "], received ", in[2].shape());
@@ -166,12 +167,13 @@ const Registration linear_(
              const bool biased = in.size() == 3;
              if (biased) {
                const T* bias = in[2].data<T>();
-               parallelFor(rows, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, outputs)), [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; row++) std::copy_n(bias, outputs, y + row * outputs);
-               });
+               parallelFor(rows, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, outputs)),
+                           [&](int64_t begin, int64_t end) {
+                             for (int64_t row = begin; row < end; row++) std::copy_n(bias, outputs, y + row * outputs);
+                           });
              }
-             gemm<T>(rows, outputs, inputs, {in[0].data<T>(), inputs}, {in[1].data<T>(), inputs, true}, T(biased ? 1 : 0), y,
-                     outputs);
+             gemm<T>(rows, outputs, inputs, {in[0].data<T>(), inputs}, {in[1].data<T>(), inputs, true},
+                     T(biased ? 1 : 0), y, outputs);
            });
          },
      .differentiate =

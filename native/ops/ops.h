@@ -60,7 +60,9 @@ inline Value full(const Shape& shape, double value, DType dtype) {
 inline Value sum(const Value& a, std::vector<int64_t> axes, bool keepDims = false) {
   return one("sum", {{"axes", std::move(axes)}, {"keepDims", keepDims}}, a);
 }
-inline Value broadcastTo(const Value& a, const Shape& shape) { return one("broadcastTo", {{"shape", asList(shape)}}, a); }
+inline Value broadcastTo(const Value& a, const Shape& shape) {
+  return one("broadcastTo", {{"shape", asList(shape)}}, a);
+}
 inline Value matmul(const Value& a, const Value& b, bool transposeA = false, bool transposeB = false) {
   return one("matmul", {{"transposeA", transposeA}, {"transposeB", transposeB}}, a, b);
 }

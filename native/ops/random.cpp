@@ -15,7 +15,8 @@ namespace {
 class Source {
  public:
   Source(const Attributes& attributes, const Tensor& rows, const Tensor& tick)
-      : rows_(rows.data<int32_t>()), tick_(static_cast<uint32_t>(tick.data<int32_t>()[0])),
+      : rows_(rows.data<int32_t>()),
+        tick_(static_cast<uint32_t>(tick.data<int32_t>()[0])),
         stream_(static_cast<uint32_t>(attributes.integer("stream"))) {
     const auto seed = static_cast<uint64_t>(attributes.integer("seed"));
     key_ = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
@@ -69,7 +70,8 @@ void fillRows(Tensors in, const Tensor& out, const Attributes& attributes, const
         T* to = out.data<T>() + row * width;
         for (int64_t at = 0; at < width; at += 4) {
           const std::array<double, 4> numbers = draw(source.words(row, at / 4));
-          for (int64_t i = 0; i < std::min<int64_t>(4, width - at); i++) to[at + i] = static_cast<T>(numbers[static_cast<size_t>(i)]);
+          for (int64_t i = 0; i < std::min<int64_t>(4, width - at); i++)
+            to[at + i] = static_cast<T>(numbers[static_cast<size_t>(i)]);
         }
       }
     });
@@ -94,18 +96,20 @@ const Registration uniform_({.name = "uniform",
                                    }
                                    return inferNumbers(in, attributes);
                                  },
-                             .run = [](Tensors in, Tensors out, const Attributes& attributes) {
-                               const double low = attributes.number("low");
-                               const double high = attributes.number("high");
-                               const double most = below(high, low, out[0].dtype());
-                               fillRows(in, out[0], attributes, [=](const std::array<uint32_t, 4>& words) {
-                                 std::array<double, 4> numbers{};
-                                 for (size_t i = 0; i < 4; i++) {
-                                   numbers[i] = std::min(most, low + (high - low) * static_cast<double>(unit(words[i])));
-                                 }
-                                 return numbers;
-                               });
-                             }});
+                             .run =
+                                 [](Tensors in, Tensors out, const Attributes& attributes) {
+                                   const double low = attributes.number("low");
+                                   const double high = attributes.number("high");
+                                   const double most = below(high, low, out[0].dtype());
+                                   fillRows(in, out[0], attributes, [=](const std::array<uint32_t, 4>& words) {
+                                     std::array<double, 4> numbers{};
+                                     for (size_t i = 0; i < 4; i++) {
+                                       numbers[i] =
+                                           std::min(most, low + (high - low) * static_cast<double>(unit(words[i])));
+                                     }
+                                     return numbers;
+                                   });
+                                 }});
 
 /** normal(rows [B], tick) -> [B, ...shape]. */
 const Registration normal_({.name = "normal",
@@ -119,7 +123,8 @@ const Registration normal_({.name = "normal",
                                 const auto first = normalPair(words[0], words[1]);
                                 const auto second = normalPair(words[2], words[3]);
                                 return std::array<double, 4>{mean + deviation * first[0], mean + deviation * first[1],
-                                                             mean + deviation * second[0], mean + deviation * second[1]};
+                                                             mean + deviation * second[0],
+                                                             mean + deviation * second[1]};
                               });
                             }});
 
@@ -140,7 +145,8 @@ const Registration dropout_(
            const int example = static_cast<int>(attributes.integer("exampleRank"));
            const Shape& shape = in[0].shape();
            if (shape.rank() <= example || shape[-1 - example] != in[1].size()) {
-             fail(ErrorCode::shapeMismatch, "expected one row number an example, received ", in[1].size(), " for shape ", shape);
+             fail(ErrorCode::shapeMismatch, "expected one row number an example, received ", in[1].size(),
+                  " for shape ", shape);
            }
            return Types{in[0].type()};
          },

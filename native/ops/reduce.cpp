@@ -142,9 +142,11 @@ SPARRING_CLONES void reduceRows(int64_t rows, int64_t stride, int64_t n, const T
 template <class Combine, class Map, class From, class To, class Finish>
 void reduceGroup(int64_t outer, int64_t count, int64_t inner, const From* from, To* to, const Finish& finish) {
   if (inner == 1) {
-    parallelFor(outer, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) to[i] = static_cast<To>(finish(reduceRun<Combine, Map>(count, from + i * count)));
-    });
+    parallelFor(outer, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, count)),
+                [&](int64_t begin, int64_t end) {
+                  for (int64_t i = begin; i < end; i++)
+                    to[i] = static_cast<To>(finish(reduceRun<Combine, Map>(count, from + i * count)));
+                });
     return;
   }
   constexpr int64_t width = 256;
@@ -275,7 +277,8 @@ const Registration mean_({.name = "mean",
                               },
                           .differentiate =
                               [](Vjp& vjp) {
-                                const auto count = static_cast<double>(reducedCount(vjp.inputType(0).shape, vjp.attributes()));
+                                const auto count =
+                                    static_cast<double>(reducedCount(vjp.inputType(0).shape, vjp.attributes()));
                                 giveSpread(vjp, ops::affine(keptCotangent(vjp), 1 / count));
                               }});
 
@@ -314,8 +317,8 @@ const Registration normL2_({.name = "normL2",
                             .run =
                                 [](Tensors in, Tensors out, const Attributes& attributes) {
                                   dispatchFloat(in[0].dtype(), [&](auto zero) {
-                                    reduceTensor<Sum, Squared, decltype(zero)>(in[0], out[0], attributes,
-                                                                               [](double sum) { return std::sqrt(sum); });
+                                    reduceTensor<Sum, Squared, decltype(zero)>(
+                                        in[0], out[0], attributes, [](double sum) { return std::sqrt(sum); });
                                   });
                                 },
                             .differentiate =
@@ -336,13 +339,15 @@ const Registration normLinf_({.name = "normLinf",
                               .run =
                                   [](Tensors in, Tensors out, const Attributes& attributes) {
                                     dispatchFloat(in[0].dtype(), [&](auto zero) {
-                                      reduceTensor<Largest, Magnitude, decltype(zero)>(in[0], out[0], attributes, unchanged);
+                                      reduceTensor<Largest, Magnitude, decltype(zero)>(in[0], out[0], attributes,
+                                                                                       unchanged);
                                     });
                                   },
                               .differentiate =
                                   [](Vjp& vjp) {
                                     const Value winners = shares(vjp, ops::one("abs", {}, vjp.input(0)));
-                                    vjp.give(0, ops::mul(keptCotangent(vjp), ops::mul(ops::sign(vjp.input(0)), winners)));
+                                    vjp.give(0,
+                                             ops::mul(keptCotangent(vjp), ops::mul(ops::sign(vjp.input(0)), winners)));
                                   },
                               .readsInputs = bit(0),
                               .readsOutputs = bit(0)});
@@ -353,7 +358,8 @@ Types reduceToIndex(Tensors in, const Attributes& attributes) {
   dispatchFloat(in[0].dtype(), [](auto) {});
   const Shape& shape = in[0].shape();
   const int axis = normalizeAxis(attributes.integer("axis"), shape.rank());
-  if (shape[axis] == 0) fail(ErrorCode::shapeMismatch, "expected at least one element along axis ", axis, ", received shape ", shape);
+  if (shape[axis] == 0)
+    fail(ErrorCode::shapeMismatch, "expected at least one element along axis ", axis, ", received shape ", shape);
   return {{shape.part(0, axis).then(shape.part(axis + 1, shape.rank())), DType::int32}};
 }
 

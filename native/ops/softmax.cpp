@@ -68,30 +68,30 @@ const Registration softmax_({.name = "softmax",
                                  },
                              .readsOutputs = bit(0)});
 
-const Registration logSoftmax_(
-    {.name = "logSoftmax",
-     .leastInputs = 1,
-     .mostInputs = 1,
-     .infer = sameRows,
-     .run =
-         [](Tensors in, Tensors out, const Attributes&) {
-           dispatchFloat(in[0].dtype(), [&](auto zero) {
-             using T = decltype(zero);
-             forRows<T>(in[0], [&](int64_t index, int64_t n, const T* z) {
-               T* y = out[0].data<T>() + index * n;
-               const T shift = largest(n, z);
-               const T log = std::log(shiftedExp(n, z, shift, y));
-               // The shift first: where all logits are large, their differences are all that counts.
-               for (int64_t k = 0; k < n; k++) y[k] = z[k] - shift - log;
-             });
-           });
-         },
-     .differentiate =
-         [](Vjp& vjp) {
-           const Value total = ops::sum(vjp.cotangent(), {-1}, true);
-           vjp.give(0, ops::sub(vjp.cotangent(), ops::mul(ops::one("softmax", {}, vjp.input(0)), total)));
-         },
-     .readsInputs = bit(0)});
+const Registration logSoftmax_({.name = "logSoftmax",
+                                .leastInputs = 1,
+                                .mostInputs = 1,
+                                .infer = sameRows,
+                                .run =
+                                    [](Tensors in, Tensors out, const Attributes&) {
+                                      dispatchFloat(in[0].dtype(), [&](auto zero) {
+                                        using T = decltype(zero);
+                                        forRows<T>(in[0], [&](int64_t index, int64_t n, const T* z) {
+                                          T* y = out[0].data<T>() + index * n;
+                                          const T shift = largest(n, z);
+                                          const T log = std::log(shiftedExp(n, z, shift, y));
+                                          // The shift first: where all logits are large, their differences are all that counts.
+                                          for (int64_t k = 0; k < n; k++) y[k] = z[k] - shift - log;
+                                        });
+                                      });
+                                    },
+                                .differentiate =
+                                    [](Vjp& vjp) {
+                                      const Value total = ops::sum(vjp.cotangent(), {-1}, true);
+                                      vjp.give(0, ops::sub(vjp.cotangent(),
+                                                           ops::mul(ops::one("softmax", {}, vjp.input(0)), total)));
+                                    },
+                                .readsInputs = bit(0)});
 
 // ---- cross-entropy ----------------------------------------------------------------------------------------------
 
@@ -99,7 +99,8 @@ const Registration logSoftmax_(
 Types inferLabelled(Tensors in, const Attributes& attributes) {
   sameRows(in, attributes);
   const Shape& logits = in[0].shape();
-  if (in[1].dtype() != DType::int32) fail(ErrorCode::dtypeMismatch, "labels: expected int32, received ", dtypeName(in[1].dtype()));
+  if (in[1].dtype() != DType::int32)
+    fail(ErrorCode::dtypeMismatch, "labels: expected int32, received ", dtypeName(in[1].dtype()));
   if (logits.rank() < 2 || !(in[1].shape() == Shape{logits[-2]})) {
     fail(ErrorCode::shapeMismatch, "expected logits [B,K] and labels [B], received ", logits, " and ", in[1].shape());
   }
@@ -141,7 +142,8 @@ const Registration crossEntropy_(
                for (int64_t k = 0; k < n; k++) others += k == label ? T{0} : expOf(z[k] - shift);
                const T own = expOf(z[label] - shift);
                // The label leads: log1p keeps what is small. Another leads: the plain form loses nothing.
-               out[0].data<T>()[index] = z[label] == shift ? std::log1p(others) : shift - z[label] + std::log(others + own);
+               out[0].data<T>()[index] =
+                   z[label] == shift ? std::log1p(others) : shift - z[label] + std::log(others + own);
              });
            });
          },
@@ -154,38 +156,38 @@ const Registration crossEntropy_(
      .readsInputs = bit(0) | bit(1)});
 
 /** The gradient by the logits: the probabilities, less one at the label, where it is minus the sum of the others. */
-const Registration crossEntropyGrad_(
-    {.name = "crossEntropyGrad",
-     .leastInputs = 2,
-     .mostInputs = 2,
-     .infer = inferLabelled,
-     .run =
-         [](Tensors in, Tensors out, const Attributes&) {
-           const int64_t batch = in[1].size();
-           checkLabels(in[1], in[0].shape()[-1]);
-           const int32_t* labels = in[1].data<int32_t>();
-           dispatchFloat(in[0].dtype(), [&](auto zero) {
-             using T = decltype(zero);
-             forRows<T>(in[0], [&](int64_t index, int64_t n, const T* z) {
-               T* p = out[0].data<T>() + index * n;
-               const int32_t label = labels[index % batch];
-               const T scale = T{1} / shiftedExp(n, z, largest(n, z), p);
-               T others = 0;
-               for (int64_t k = 0; k < n; k++) {
-                 p[k] *= scale;
-                 others += k == label ? T{0} : p[k];
-               }
-               p[label] = -others;
-             });
-           });
-         },
-     .differentiate =
-         [](Vjp& vjp) {
-           const Value p = ops::one("softmax", {}, vjp.input(0));
-           const Value weighted = ops::mul(vjp.cotangent(), p);
-           vjp.give(0, ops::sub(weighted, ops::mul(p, ops::sum(weighted, {-1}, true))));
-         },
-     .readsInputs = bit(0)});
+const Registration crossEntropyGrad_({.name = "crossEntropyGrad",
+                                      .leastInputs = 2,
+                                      .mostInputs = 2,
+                                      .infer = inferLabelled,
+                                      .run =
+                                          [](Tensors in, Tensors out, const Attributes&) {
+                                            const int64_t batch = in[1].size();
+                                            checkLabels(in[1], in[0].shape()[-1]);
+                                            const int32_t* labels = in[1].data<int32_t>();
+                                            dispatchFloat(in[0].dtype(), [&](auto zero) {
+                                              using T = decltype(zero);
+                                              forRows<T>(in[0], [&](int64_t index, int64_t n, const T* z) {
+                                                T* p = out[0].data<T>() + index * n;
+                                                const int32_t label = labels[index % batch];
+                                                const T scale = T{1} / shiftedExp(n, z, largest(n, z), p);
+                                                T others = 0;
+                                                for (int64_t k = 0; k < n; k++) {
+                                                  p[k] *= scale;
+                                                  others += k == label ? T{0} : p[k];
+                                                }
+                                                p[label] = -others;
+                                              });
+                                            });
+                                          },
+                                      .differentiate =
+                                          [](Vjp& vjp) {
+                                            const Value p = ops::one("softmax", {}, vjp.input(0));
+                                            const Value weighted = ops::mul(vjp.cotangent(), p);
+                                            vjp.give(0,
+                                                     ops::sub(weighted, ops::mul(p, ops::sum(weighted, {-1}, true))));
+                                          },
+                                      .readsInputs = bit(0)});
 
 }  // namespace
 

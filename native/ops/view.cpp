@@ -24,7 +24,8 @@ struct LastAxes {
 LastAxes lastAxes(const Shape& shape, const Attributes& attributes, const char* name) {
   const std::vector<int64_t>& values = attributes.list(name);
   const int first = shape.rank() - static_cast<int>(values.size());
-  if (first < 0) fail(ErrorCode::shapeMismatch, name, ": expected at most ", shape.rank(), " entries, received ", values.size());
+  if (first < 0)
+    fail(ErrorCode::shapeMismatch, name, ": expected at most ", shape.rank(), " entries, received ", values.size());
   return {first, values};
 }
 
@@ -85,32 +86,36 @@ Shape stridesOf(const Shape& shape) {
 
 // ---- reshape ----------------------------------------------------------------------------------------------------
 
-const Registration reshape_(
-    {.name = "reshape",
-     .leastInputs = 1,
-     .mostInputs = 1,
-     .infer =
-         [](Tensors in, const Attributes& attributes) {
-           Shape shape = attributes.shape("shape");
-           int open = -1;
-           int64_t known = 1;
-           for (int axis = 0; axis < shape.rank(); axis++) {
-             if (shape[axis] == -1 && open < 0) {
-               open = axis;
-             } else {
-               known *= shape[axis];
-             }
-           }
-           if (open >= 0 && known > 0 && in[0].size() % known == 0) shape[open] = in[0].size() / known;
-           const bool negative = std::any_of(shape.begin(), shape.end(), [](int64_t length) { return length < 0; });
-           if (negative || shape.size() != in[0].size()) {
-             fail(ErrorCode::shapeMismatch, "cannot give the ", in[0].size(), " elements of ", in[0].shape(), " the shape ", shape);
-           }
-           return Types{{shape, in[0].dtype()}};
-         },
-     .run = nullptr,
-     .differentiate =
-         [](Vjp& vjp) { vjp.give(0, ops::reshape(vjp.cotangent(), vjp.lead().then(vjp.inputType(0).shape))); }});
+const Registration reshape_({.name = "reshape",
+                             .leastInputs = 1,
+                             .mostInputs = 1,
+                             .infer =
+                                 [](Tensors in, const Attributes& attributes) {
+                                   Shape shape = attributes.shape("shape");
+                                   int open = -1;
+                                   int64_t known = 1;
+                                   for (int axis = 0; axis < shape.rank(); axis++) {
+                                     if (shape[axis] == -1 && open < 0) {
+                                       open = axis;
+                                     } else {
+                                       known *= shape[axis];
+                                     }
+                                   }
+                                   if (open >= 0 && known > 0 && in[0].size() % known == 0)
+                                     shape[open] = in[0].size() / known;
+                                   const bool negative = std::any_of(shape.begin(), shape.end(),
+                                                                     [](int64_t length) { return length < 0; });
+                                   if (negative || shape.size() != in[0].size()) {
+                                     fail(ErrorCode::shapeMismatch, "cannot give the ", in[0].size(), " elements of ",
+                                          in[0].shape(), " the shape ", shape);
+                                   }
+                                   return Types{{shape, in[0].dtype()}};
+                                 },
+                             .run = nullptr,
+                             .differentiate =
+                                 [](Vjp& vjp) {
+                                   vjp.give(0, ops::reshape(vjp.cotangent(), vjp.lead().then(vjp.inputType(0).shape)));
+                                 }});
 
 // ---- slice and pad ----------------------------------------------------------------------------------------------
 
@@ -118,7 +123,8 @@ const Registration reshape_(
 std::vector<int64_t> behind(const Shape& shape, const std::vector<int64_t>& stops) {
   std::vector<int64_t> after;
   const int first = shape.rank() - static_cast<int>(stops.size());
-  for (size_t index = 0; index < stops.size(); index++) after.push_back(shape[first + static_cast<int>(index)] - stops[index]);
+  for (size_t index = 0; index < stops.size(); index++)
+    after.push_back(shape[first + static_cast<int>(index)] - stops[index]);
   return after;
 }
 
@@ -130,7 +136,8 @@ Types inferSlice(Tensors in, const Attributes& attributes) {
     const int64_t start = starts.at(axis, 0);
     const int64_t stop = stops.at(axis, shape[axis]);
     if (start < 0 || stop < start || stop > shape[axis]) {
-      fail(ErrorCode::outOfRange, "expected 0 <= start <= stop <= ", shape[axis], " on axis ", axis, ", received ", start, " to ", stop);
+      fail(ErrorCode::outOfRange, "expected 0 <= start <= stop <= ", shape[axis], " on axis ", axis, ", received ",
+           start, " to ", stop);
     }
     shape[axis] = stop - start;
   }
@@ -161,7 +168,8 @@ const Registration slice_({.name = "slice",
                                  const size_t bytes = dtypeBytes(in[0].dtype());
                                  copyBox(out[0].shape(),
                                          in[0].bytesData() + static_cast<size_t>(sliceStart(in, attributes)) * bytes,
-                                         stridesOf(in[0].shape()), out[0].bytesData(), stridesOf(out[0].shape()), bytes);
+                                         stridesOf(in[0].shape()), out[0].bytesData(), stridesOf(out[0].shape()),
+                                         bytes);
                                },
                            .differentiate = differentiateSlice});
 
@@ -180,53 +188,53 @@ const Registration rows_({.name = "rows",
                           .differentiate = differentiateSlice,
                           .viewOffset = sliceStart});
 
-const Registration pad_(
-    {.name = "pad",
-     .leastInputs = 1,
-     .mostInputs = 1,
-     .infer =
-         [](Tensors in, const Attributes& attributes) {
-           Shape shape = in[0].shape();
-           const LastAxes before = lastAxes(shape, attributes, "before");
-           const LastAxes after = lastAxes(shape, attributes, "after");
-           if (before.first != after.first) {
-             fail(ErrorCode::invalidArgument, "after: expected as many entries as before, ", before.values.size(),
-                  ", received ", after.values.size());
-           }
-           for (int axis = 0; axis < shape.rank(); axis++) {
-             if (before.at(axis, 0) < 0 || after.at(axis, 0) < 0) {
-               fail(ErrorCode::outOfRange, "expected no negative padding on axis ", axis, ", received ", before.at(axis, 0),
-                    " and ", after.at(axis, 0));
-             }
-             shape[axis] += before.at(axis, 0) + after.at(axis, 0);
-           }
-           return Types{{shape, in[0].dtype()}};
-         },
-     .run =
-         [](Tensors in, Tensors out, const Attributes& attributes) {
-           const size_t bytes = dtypeBytes(in[0].dtype());
-           dispatch(in[0].dtype(), [&](auto zero) {
-             using T = decltype(zero);
-             std::fill_n(out[0].data<T>(), out[0].size(), numberAs<T>(attributes.number("value")));
-           });
-           const Shape strides = stridesOf(out[0].shape());
-           const LastAxes before = lastAxes(in[0].shape(), attributes, "before");
-           int64_t start = 0;
-           for (int axis = 0; axis < strides.rank(); axis++) start += before.at(axis, 0) * strides[axis];
-           copyBox(in[0].shape(), in[0].bytesData(), stridesOf(in[0].shape()),
-                   out[0].bytesData() + static_cast<size_t>(start) * bytes, strides, bytes);
-         },
-     .differentiate =
-         [](Vjp& vjp) {
-           const std::vector<int64_t>& before = vjp.attributes().list("before");
-           const Shape& shape = vjp.inputType(0).shape;
-           std::vector<int64_t> stops;
-           const int first = shape.rank() - static_cast<int>(before.size());
-           for (size_t index = 0; index < before.size(); index++) {
-             stops.push_back(before[index] + shape[first + static_cast<int>(index)]);
-           }
-           vjp.give(0, ops::one("slice", {{"starts", before}, {"stops", stops}}, vjp.cotangent()));
-         }});
+const Registration pad_({.name = "pad",
+                         .leastInputs = 1,
+                         .mostInputs = 1,
+                         .infer =
+                             [](Tensors in, const Attributes& attributes) {
+                               Shape shape = in[0].shape();
+                               const LastAxes before = lastAxes(shape, attributes, "before");
+                               const LastAxes after = lastAxes(shape, attributes, "after");
+                               if (before.first != after.first) {
+                                 fail(ErrorCode::invalidArgument, "after: expected as many entries as before, ",
+                                      before.values.size(), ", received ", after.values.size());
+                               }
+                               for (int axis = 0; axis < shape.rank(); axis++) {
+                                 if (before.at(axis, 0) < 0 || after.at(axis, 0) < 0) {
+                                   fail(ErrorCode::outOfRange, "expected no negative padding on axis ", axis,
+                                        ", received ", before.at(axis, 0), " and ", after.at(axis, 0));
+                                 }
+                                 shape[axis] += before.at(axis, 0) + after.at(axis, 0);
+                               }
+                               return Types{{shape, in[0].dtype()}};
+                             },
+                         .run =
+                             [](Tensors in, Tensors out, const Attributes& attributes) {
+                               const size_t bytes = dtypeBytes(in[0].dtype());
+                               dispatch(in[0].dtype(), [&](auto zero) {
+                                 using T = decltype(zero);
+                                 std::fill_n(out[0].data<T>(), out[0].size(), numberAs<T>(attributes.number("value")));
+                               });
+                               const Shape strides = stridesOf(out[0].shape());
+                               const LastAxes before = lastAxes(in[0].shape(), attributes, "before");
+                               int64_t start = 0;
+                               for (int axis = 0; axis < strides.rank(); axis++)
+                                 start += before.at(axis, 0) * strides[axis];
+                               copyBox(in[0].shape(), in[0].bytesData(), stridesOf(in[0].shape()),
+                                       out[0].bytesData() + static_cast<size_t>(start) * bytes, strides, bytes);
+                             },
+                         .differentiate =
+                             [](Vjp& vjp) {
+                               const std::vector<int64_t>& before = vjp.attributes().list("before");
+                               const Shape& shape = vjp.inputType(0).shape;
+                               std::vector<int64_t> stops;
+                               const int first = shape.rank() - static_cast<int>(before.size());
+                               for (size_t index = 0; index < before.size(); index++) {
+                                 stops.push_back(before[index] + shape[first + static_cast<int>(index)]);
+                               }
+                               vjp.give(0, ops::one("slice", {{"starts", before}, {"stops", stops}}, vjp.cotangent()));
+                             }});
 
 // ---- permute ----------------------------------------------------------------------------------------------------
 
@@ -238,7 +246,8 @@ std::vector<int> wholePermutation(const Shape& shape, const Attributes& attribut
   std::vector<bool> seen(axes.values.size(), false);
   for (size_t index = 0; index < axes.values.size(); index++) {
     const int axis = normalizeAxis(axes.values[index], static_cast<int>(axes.values.size()));
-    if (seen[static_cast<size_t>(axis)]) fail(ErrorCode::invalidArgument, "axes: expected a permutation, received axis ", axis, " twice");
+    if (seen[static_cast<size_t>(axis)])
+      fail(ErrorCode::invalidArgument, "axes: expected a permutation, received axis ", axis, " twice");
     seen[static_cast<size_t>(axis)] = true;
     result[static_cast<size_t>(axes.first) + index] = axes.first + axis;
   }
@@ -288,12 +297,12 @@ const Registration concat_(
              Shape expected = shape;
              if (next.rank() == shape.rank()) expected[axis] = next.shape()[axis];
              if (!(next.shape() == expected)) {
-               fail(ErrorCode::shapeMismatch, "expected shapes that differ on axis ", axis, " only, received ", in[0].shape(),
-                    " and ", next.shape());
+               fail(ErrorCode::shapeMismatch, "expected shapes that differ on axis ", axis, " only, received ",
+                    in[0].shape(), " and ", next.shape());
              }
              if (next.dtype() != in[0].dtype()) {
-               fail(ErrorCode::dtypeMismatch, "expected tensors of one dtype, received ", dtypeName(in[0].dtype()), " and ",
-                    dtypeName(next.dtype()));
+               fail(ErrorCode::dtypeMismatch, "expected tensors of one dtype, received ", dtypeName(in[0].dtype()),
+                    " and ", dtypeName(next.dtype()));
              }
              shape[axis] += next.shape()[axis];
            }
@@ -322,32 +331,33 @@ const Registration concat_(
              std::vector<int64_t> stops(whole.begin() + axis, whole.end());
              starts[0] = at;
              stops[0] = at += part[axis];
-             if (vjp.needs(index)) vjp.give(index, ops::one("slice", {{"starts", starts}, {"stops", stops}}, vjp.cotangent()));
+             if (vjp.needs(index))
+               vjp.give(index, ops::one("slice", {{"starts", starts}, {"stops", stops}}, vjp.cotangent()));
            }
          }});
 
 // ---- broadcastTo ------------------------------------------------------------------------------------------------
 
-const Registration broadcastTo_(
-    {.name = "broadcastTo",
-     .leastInputs = 1,
-     .mostInputs = 1,
-     .infer =
-         [](Tensors in, const Attributes& attributes) {
-           const Shape shape = ops::newShape(attributes);
-           if (!(broadcast(in[0].shape(), shape) == shape)) {
-             fail(ErrorCode::shapeMismatch, "cannot stretch ", in[0].shape(), " to ", shape);
-           }
-           return Types{{shape, in[0].dtype()}};
-         },
-     .run =
-         [](Tensors in, Tensors out, const Attributes&) {
-           dispatch(in[0].dtype(), [&](auto zero) {
-             using T = decltype(zero);
-             mapTwo<T, T, T>(out[0], in[0], in[0], [](T a, T) { return a; });
-           });
-         },
-     .differentiate = [](Vjp& vjp) { vjp.giveBroadcast(0, vjp.cotangent()); }});
+const Registration broadcastTo_({.name = "broadcastTo",
+                                 .leastInputs = 1,
+                                 .mostInputs = 1,
+                                 .infer =
+                                     [](Tensors in, const Attributes& attributes) {
+                                       const Shape shape = ops::newShape(attributes);
+                                       if (!(broadcast(in[0].shape(), shape) == shape)) {
+                                         fail(ErrorCode::shapeMismatch, "cannot stretch ", in[0].shape(), " to ",
+                                              shape);
+                                       }
+                                       return Types{{shape, in[0].dtype()}};
+                                     },
+                                 .run =
+                                     [](Tensors in, Tensors out, const Attributes&) {
+                                       dispatch(in[0].dtype(), [&](auto zero) {
+                                         using T = decltype(zero);
+                                         mapTwo<T, T, T>(out[0], in[0], in[0], [](T a, T) { return a; });
+                                       });
+                                     },
+                                 .differentiate = [](Vjp& vjp) { vjp.giveBroadcast(0, vjp.cotangent()); }});
 
 }  // namespace
 

@@ -9,7 +9,8 @@
 namespace sparring {
 
 Trace::Trace() {
-  if (currentTracer() != nullptr) fail(ErrorCode::notTraceable, "plan: a trace is already under way; a traced function cannot trace another");
+  if (currentTracer() != nullptr)
+    fail(ErrorCode::notTraceable, "plan: a trace is already under way; a traced function cannot trace another");
   currentTracer() = this;
 }
 
@@ -80,7 +81,9 @@ size_t place(std::vector<Buffer>& buffers) {
 }  // namespace
 
 Plan::Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs)
-    : instructions_(withoutDeadCalls(std::move(calls), outputs)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
+    : instructions_(withoutDeadCalls(std::move(calls), outputs)),
+      inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)) {
   assignBuffers();
 }
 
@@ -108,7 +111,8 @@ void Plan::assignBuffers() {
                input.storage()->bytes() == output.bytes() && dtypeBytes(input.dtype()) == dtypeBytes(output.dtype()) &&
                input.shape() == output.shape();
       };
-      const auto taken = call.op->elementwise ? std::find_if(call.inputs.begin(), call.inputs.end(), reusable) : call.inputs.end();
+      const auto taken =
+          call.op->elementwise ? std::find_if(call.inputs.begin(), call.inputs.end(), reusable) : call.inputs.end();
       if (taken != call.inputs.end()) {
         const size_t index = bufferOf[taken->storage().get()];
         buffers[index].last = lastUse[storage];

@@ -31,13 +31,19 @@ export interface AttackResult {
 
 const range = v.pipe(
   v.tuple([v.number(), v.number()]),
-  v.check(([low, high]) => low < high, ({ input: [low, high] }) => `expected [low, high] with low < high, received [${low}, ${high}]`),
+  v.check(
+    ([low, high]) => low < high,
+    ({ input: [low, high] }) => `expected [low, high] with low < high, received [${low}, ${high}]`,
+  ),
 );
 
 /** A count. */
 export const atLeastOne = v.pipe(
   v.number(),
-  v.check((count) => Number.isSafeInteger(count) && count >= 1, ({ input }) => `expected a whole number of at least 1, received ${input}`),
+  v.check(
+    (count) => Number.isSafeInteger(count) && count >= 1,
+    ({ input }) => `expected a whole number of at least 1, received ${input}`,
+  ),
 );
 
 /** The options of every attack. */
@@ -46,13 +52,18 @@ export const attackEntries = {
   clip: v.optional(range),
   batchSize: v.optional(atLeastOne, 500),
   signal: v.optional(v.instance(AbortSignal)),
-  onProgress: v.optional(v.custom<(done: number, total: number) => void>((value) => typeof value === 'function', 'expected a function')),
+  onProgress: v.optional(
+    v.custom<(done: number, total: number) => void>((value) => typeof value === 'function', 'expected a function'),
+  ),
 };
 
 /** The length of a fixed-budget attack's perturbations. */
 export const epsilonEntry = v.pipe(
   v.number(),
-  v.check((length) => length >= 0 && length <= longest, ({ input }) => `expected a length of 0 to ${longest}, received ${input}`),
+  v.check(
+    (length) => length >= 0 && length <= longest,
+    ({ input }) => `expected a length of 0 to ${longest}, received ${input}`,
+  ),
 );
 
 /** Options of every attack. */
@@ -72,7 +83,10 @@ export interface AttackOptions {
 /** Refuses a network that would not be measured as it is used. */
 export function guardEvaluating(name: string, model: Target): void {
   if (model.training !== true) return;
-  throw new SparringError('TRAINING_MODE', `${name}: expected a network in evaluation mode, received one in training mode; call model.eval() first`);
+  throw new SparringError(
+    'TRAINING_MODE',
+    `${name}: expected a network in evaluation mode, received one in training mode; call model.eval() first`,
+  );
 }
 
 /** Refuses what would make a robustness figure wrong in silence. */
@@ -81,8 +95,10 @@ function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly
     throw new SparringError(code, `${name}: ${what}`);
   };
   guardEvaluating(name, model);
-  if (x.dtype !== 'float32' && x.dtype !== 'float64') refuse('DTYPE_MISMATCH', `expected inputs of float32 or float64, received ${x.dtype}`);
-  if (x.shape.length < 2 || x.shape[0] === 0) refuse('SHAPE_MISMATCH', `expected a batch of at least one input, received shape [${x.shape.join(',')}]`);
+  if (x.dtype !== 'float32' && x.dtype !== 'float64')
+    refuse('DTYPE_MISMATCH', `expected inputs of float32 or float64, received ${x.dtype}`);
+  if (x.shape.length < 2 || x.shape[0] === 0)
+    refuse('SHAPE_MISMATCH', `expected a batch of at least one input, received shape [${x.shape.join(',')}]`);
   if (y.dtype !== 'int32' || y.shape.length !== 1 || y.shape[0] !== x.shape[0]) {
     refuse('SHAPE_MISMATCH', `expected int32 labels [${x.shape[0]}], received ${y.dtype} [${y.shape.join(',')}]`);
   }
@@ -94,8 +110,12 @@ function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly
   const numbers = x.data();
   const at = numbers.findIndex((value) => !fits(value));
   const place = `input ${Math.floor(at / (x.size / x.shape[0]!))}`;
-  if (!Number.isFinite(numbers[at])) refuse('NOT_FINITE', `expected finite inputs, received ${numbers[at]} in ${place}`);
-  refuse('OUT_OF_RANGE', `expected inputs between ${low} and ${high} (the clip range), received ${numbers[at]} in ${place}`);
+  if (!Number.isFinite(numbers[at]))
+    refuse('NOT_FINITE', `expected finite inputs, received ${numbers[at]} in ${place}`);
+  refuse(
+    'OUT_OF_RANGE',
+    `expected inputs between ${low} and ${high} (the clip range), received ${numbers[at]} in ${place}`,
+  );
 }
 
 /** Refuses logits that compare with nothing: they would count as withstanding. `first` is the number of the first input. */
@@ -103,14 +123,21 @@ export function guardFinite(name: string, logits: Tensor, first: number): void {
   const z = logits.data();
   const bad = z.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return;
-  throw new SparringError('NOT_FINITE', `${name}: expected finite logits, received ${z[bad]} for input ${first + Math.floor(bad / logits.shape[1]!)}`);
+  throw new SparringError(
+    'NOT_FINITE',
+    `${name}: expected finite logits, received ${z[bad]} for input ${first + Math.floor(bad / logits.shape[1]!)}`,
+  );
 }
 
 /** The labels as a tensor. */
 function labelled(name: string, labels: Labels): Tensor {
   if (labels instanceof Tensor) return labels;
   const wrong = labels.findIndex((label) => (label | 0) !== label);
-  if (wrong >= 0) throw new SparringError('OUT_OF_RANGE', `${name}: expected labels that are whole numbers, received ${labels[wrong]} for input ${wrong}`);
+  if (wrong >= 0)
+    throw new SparringError(
+      'OUT_OF_RANGE',
+      `${name}: expected labels that are whole numbers, received ${labels[wrong]} for input ${wrong}`,
+    );
   return tensor(Int32Array.from(labels));
 }
 
@@ -118,18 +145,28 @@ function labelled(name: string, labels: Labels): Tensor {
 export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor): void {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
-    throw new SparringError('SHAPE_MISMATCH', `${name}: expected a network that gives logits [B, K] with K of at least 2, received [${logits.shape.join(',')}]`);
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `${name}: expected a network that gives logits [B, K] with K of at least 2, received [${logits.shape.join(',')}]`,
+    );
   }
   const classes = logits.shape[1]!;
   guardFinite(name, logits, 0);
   const z = logits.data();
   const sums = sum(logits, { axes: [-1] }).data();
   if (z.every((value) => value >= 0) && sums.every((total) => Math.abs(total - 1) < 1e-3)) {
-    throw new SparringError('INVALID_ARGUMENT', `${name}: expected logits, received probabilities (no row has a negative entry and each sums to 1); leave the softmax off`);
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `${name}: expected logits, received probabilities (no row has a negative entry and each sums to 1); leave the softmax off`,
+    );
   }
   const y = labels.data();
   const wrong = y.findIndex((label) => label < 0 || label >= classes);
-  if (wrong >= 0) throw new SparringError('OUT_OF_RANGE', `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${wrong}`);
+  if (wrong >= 0)
+    throw new SparringError(
+      'OUT_OF_RANGE',
+      `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${wrong}`,
+    );
 }
 
 /** What an attack is built with. */
@@ -137,7 +174,9 @@ export interface AttackContext {
   model: Target;
   norm: Norm;
   /** Makes a tensor program of the attack run planned; freed when the attack ends. */
-  plan: <A extends readonly Tensor[], R extends PlanOutputs>(program: (...inputs: A) => R) => (...inputs: A) => Promise<R>;
+  plan: <A extends readonly Tensor[], R extends PlanOutputs>(
+    program: (...inputs: A) => R,
+  ) => (...inputs: A) => Promise<R>;
   signal: AbortSignal | undefined;
 }
 
@@ -170,7 +209,9 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
   return (model, x, labels, options) =>
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
-      const { norm, clip, batchSize, signal, onProgress } = parsed as v.InferOutput<v.StrictObjectSchema<typeof attackEntries, undefined>>;
+      const { norm, clip, batchSize, signal, onProgress } = parsed as v.InferOutput<
+        v.StrictObjectSchema<typeof attackEntries, undefined>
+      >;
       const y = labelled(name, labels);
       guard(name, model, x, y, clip);
       scope(() => {
@@ -204,13 +245,21 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
       } finally {
         for (const made of plans) made.dispose();
       }
-      const whole = (key: string): Tensor => (parts.length === 1 ? parts[0]![key]! : concat(parts.map((part) => part[key]!)));
+      const whole = (key: string): Tensor =>
+        parts.length === 1 ? parts[0]![key]! : concat(parts.map((part) => part[key]!));
       return Object.fromEntries(Object.keys(parts[0]!).map((key) => [key, whole(key)])) as unknown as R;
     });
 }
 
 /** The result for adversarial inputs that took `queries` evaluations each: what became of them is measured once more. */
-export function measured(model: Classifier, x: Tensor, y: Tensor, norm: Norm, adversarial: Tensor, queries: Tensor): AttackResult & Record<string, Tensor> {
+export function measured(
+  model: Classifier,
+  x: Tensor,
+  y: Tensor,
+  norm: Norm,
+  adversarial: Tensor,
+  queries: Tensor,
+): AttackResult & Record<string, Tensor> {
   return {
     adversarial,
     success: notEqual(argmax(model.forward(adversarial)), y),

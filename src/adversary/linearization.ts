@@ -42,7 +42,11 @@ export interface Perturbation {
  * and multiplied by (1 - e^{d_j}) e^{-m}, m the largest d_k of a runner-up, every weight is between 0 and 1 and nothing
  * cancels: the direction is that of the sum over k of the rows' weights, and ‖r_j‖ = (1 - e^{d_j}) e^{-m} / ‖row_j‖*.
  */
-function constraints(logits: Tensor, predicted: Tensor, linearize: Linearize): { rows: Tensor; gaps: Tensor; scale: Tensor } {
+function constraints(
+  logits: Tensor,
+  predicted: Tensor,
+  linearize: Linearize,
+): { rows: Tensor; gaps: Tensor; scale: Tensor } {
   const [batch, classes] = logits.shape as [number, number];
   const z = ops.cast(logits, 'float64');
   const top = ops.oneHot(predicted, { classes, dtype: 'float64' });
@@ -50,7 +54,8 @@ function constraints(logits: Tensor, predicted: Tensor, linearize: Linearize): {
   const d = ops.sub(z, own);
   const each = ops.reshape(ops.oneHot(ops.range(classes), { classes, dtype: 'float64' }), [classes, 1, classes]);
   const toward = ops.sub(each, ops.reshape(top, [1, batch, classes])); // e_j - e_J, [K, B, K]
-  if (linearize === 'logits') return { rows: toward, gaps: ops.neg(d), scale: ops.zeros([batch, 1], { dtype: 'float64' }) };
+  if (linearize === 'logits')
+    return { rows: toward, gaps: ops.neg(d), scale: ops.zeros([batch, 1], { dtype: 'float64' }) };
   const others = ops.where(top, -Infinity, d);
   const runnerUp = ops.max(others, { axes: [-1], keepDims: true });
   const relative = ops.exp(ops.sub(others, runnerUp)); // e^{d_k - m}, 0 for J
@@ -87,7 +92,8 @@ export function minimalOfLinearization(
   const { rows, gaps, scale } = constraints(logits, predicted, linearize);
   const top = ops.oneHot(predicted, { classes, dtype: 'float64' });
   const own = ops.reshape(ops.permute(top, [1, 0]), [classes, batch, 1]);
-  const cotangents = labels === undefined ? rows : ops.where(own, ops.cast(ascentCotangent(logits, labels), 'float64'), rows);
+  const cotangents =
+    labels === undefined ? rows : ops.where(own, ops.cast(ascentCotangent(logits, labels), 'float64'), rows);
   const pulled = asRows(pullback(ops.cast(cotangents, logits.dtype)), x.shape.slice(1)); // [K, B, D]
   const duals = ops.permute(ops.cast(norm.dual(pulled), 'float64'), [1, 0]); // [B, K]
   const reachable = ops.mul(ops.greater(duals, 0), ops.affine(top, -1, 1));

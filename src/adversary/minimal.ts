@@ -2,7 +2,16 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, attackEntries, defineAttack, epsilonEntry, measured, type Attack, type AttackOptions, type AttackResult } from './attack.js';
+import {
+  atLeastOne,
+  attackEntries,
+  defineAttack,
+  epsilonEntry,
+  measured,
+  type Attack,
+  type AttackOptions,
+  type AttackResult,
+} from './attack.js';
 import { minimalOfLinearization, type Linearize } from './linearization.js';
 import { longest, perturbed } from './norms.js';
 
@@ -30,7 +39,10 @@ export interface MinimalResult extends AttackResult {
 
 const relative = v.pipe(
   v.number(),
-  v.check((part) => part >= 0 && part <= 1000, ({ input }) => `expected 0 to 1000, received ${input}`),
+  v.check(
+    (part) => part >= 0 && part <= 1000,
+    ({ input }) => `expected 0 to 1000, received ${input}`,
+  ),
 );
 
 const schema = v.strictObject({
@@ -68,16 +80,26 @@ const schema = v.strictObject({
  * console.log(Array.from(direction.data(), (part) => part.toFixed(3))); // [0.600, 0.800]
  * ```
  */
-export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<typeof schema, MinimalOptions, MinimalResult>(
+export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
+  typeof schema,
+  MinimalOptions,
+  MinimalResult
+>(
   'minimal',
   schema,
   ({ linearize, steps, overshoot = steps > 1 ? 0.02 : 0, epsilon, clip }, { model, norm, plan, signal }) => {
-    const moved = (x: Tensor, total: Tensor): Tensor => perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
+    const moved = (x: Tensor, total: Tensor): Tensor =>
+      perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
 
     const start = plan((x: Tensor, y: Tensor) => {
       const logits = model.forward(x);
       const predicted = ops.argmax(logits);
-      return { logits, predicted, active: ops.equal(predicted, y), total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }) };
+      return {
+        logits,
+        predicted,
+        active: ops.equal(predicted, y),
+        total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }),
+      };
     });
     const step = plan((x: Tensor, predicted: Tensor, total: Tensor, active: Tensor) => {
       const found = minimalOfLinearization(model, moved(x, total), { norm, linearize, from: predicted });

@@ -25,7 +25,10 @@ const directions: Record<NormName, (rows: Tensor) => Tensor> = {
   linf: (rows) => ops.sign(rows),
   l1: (rows) => {
     const winner = ops.argmax(ops.abs(rows));
-    const only = ops.oneHot(winner, { classes: rows.shape.at(-1)!, dtype: rows.dtype === 'float64' ? 'float64' : 'float32' });
+    const only = ops.oneHot(winner, {
+      classes: rows.shape.at(-1)!,
+      dtype: rows.dtype === 'float64' ? 'float64' : 'float32',
+    });
     return ops.mul(ops.sign(rows), only);
   },
 };

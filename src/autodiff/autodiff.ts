@@ -1,7 +1,18 @@
 /** Derivatives of functions of tensors, by reverse mode. */
 import { SparringError } from '../errors.js';
 import { native } from '../native.js';
-import { crossEntropyGrad, broadcastTo, mul, neg, ones, oneHot, permute, range, reshape, softmax } from '../tensor/ops.js';
+import {
+  crossEntropyGrad,
+  broadcastTo,
+  mul,
+  neg,
+  ones,
+  oneHot,
+  permute,
+  range,
+  reshape,
+  softmax,
+} from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor, idOf } from '../tensor/tensor.js';
 
@@ -13,11 +24,15 @@ let depth = 0;
 
 function leaves(tree: Differentiable): Tensor[] {
   const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values(tree);
-  if (found.length === 0) throw new SparringError('INVALID_ARGUMENT', 'vjp: expected at least one tensor to differentiate by, received none');
+  if (found.length === 0)
+    throw new SparringError('INVALID_ARGUMENT', 'vjp: expected at least one tensor to differentiate by, received none');
   for (const leaf of found) {
     idOf(leaf, 'vjp');
     if (leaf.dtype !== 'float32' && leaf.dtype !== 'float64') {
-      throw new SparringError('DTYPE_MISMATCH', `vjp: expected float32 or float64 to differentiate by, received ${leaf.dtype}`);
+      throw new SparringError(
+        'DTYPE_MISMATCH',
+        `vjp: expected float32 or float64 to differentiate by, received ${leaf.dtype}`,
+      );
     }
   }
   return found;
@@ -31,7 +46,12 @@ function rebuild<T extends Differentiable>(tree: T, next: () => Tensor): T {
 
 const detach = (value: Tensor): Tensor => new Tensor(native.detach(value.id));
 
-function pull(outputs: readonly Tensor[], cotangents: readonly Tensor[], inputs: readonly Tensor[], release: boolean): Tensor[] {
+function pull(
+  outputs: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  inputs: readonly Tensor[],
+  release: boolean,
+): Tensor[] {
   const ids = (values: readonly Tensor[]): number[] => values.map((value) => idOf(value, 'vjp'));
   return native
     .pullback(ids(outputs), ids(cotangents), ids(inputs), depth > 0, release && depth === 0)
@@ -44,7 +64,10 @@ function differentiating(f: () => Tensor): Tensor {
   try {
     const value: unknown = scope(f);
     if (value instanceof Tensor) return value;
-    throw new SparringError('INVALID_ARGUMENT', `vjp: expected a function that returns a tensor, received ${typeof value}`);
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `vjp: expected a function that returns a tensor, received ${typeof value}`,
+    );
   } finally {
     depth--;
   }
@@ -94,7 +117,10 @@ export function vjp<X extends Differentiable>(f: (x: X) => Tensor, x: X): Vjp<X>
 
 function checkScalar(value: Tensor): void {
   if (value.size !== 1) {
-    throw new SparringError('SHAPE_MISMATCH', `grad: expected a function of one number, received shape [${value.shape.join(',')}]`);
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `grad: expected a function of one number, received shape [${value.shape.join(',')}]`,
+    );
   }
 }
 
@@ -157,7 +183,10 @@ export function grad<X extends Differentiable, Rest extends unknown[]>(
  */
 export function gradients(f: () => Tensor, parameters: readonly Tensor[]): { value: Tensor; grads: Tensor[] } {
   if (new Set(parameters).size < parameters.length) {
-    throw new SparringError('INVALID_ARGUMENT', 'gradients: expected each parameter once, received the same tensor twice');
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      'gradients: expected each parameter once, received the same tensor twice',
+    );
   }
   return scope(() => {
     const watched = leaves(parameters).map((parameter) => new Tensor(native.watch(parameter.id)));
@@ -222,7 +251,10 @@ export function softmaxJacobian(model: Classifier, x: Tensor): { probabilities: 
   return scope(() => {
     const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
     if (logits.shape.length !== 2) {
-      throw new SparringError('SHAPE_MISMATCH', `softmaxJacobian: expected logits [B,K], received [${logits.shape.join(',')}]`);
+      throw new SparringError(
+        'SHAPE_MISMATCH',
+        `softmaxJacobian: expected logits [B,K], received [${logits.shape.join(',')}]`,
+      );
     }
     const [batch, classes] = logits.shape as [number, number];
     const probabilities = softmax(logits);

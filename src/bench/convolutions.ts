@@ -15,36 +15,48 @@ const shapes = {
   conv_128x16_128k3p1: [64, 128, 16, 128, 3, 1],
 } as const;
 
-export const convolutions: readonly Workload[] = Object.entries(shapes).flatMap(([name, [batch, channels, size, filters, kernel, padding]]) => {
-  const out = size + 2 * padding - kernel + 1;
-  const flops = 2 * batch * out * out * filters * channels * kernel * kernel;
-  const workload = (pass: string, products: number, program: (x: Tensor, w: Tensor, ct: Tensor) => Tensor[]): Workload => ({
-    name: `${name}/${pass}`,
-    items: batch,
-    flops: products * flops,
-    prepare: () => {
-      const x = uniform([batch, channels, size, size], { seed: 1 });
-      const w = uniform([filters, channels, kernel, kernel], { seed: 2, low: -0.1, high: 0.1 });
-      const ct = uniform([batch, filters, out, out], { seed: 3 });
-      const plan = planned(program);
-      return {
-        run: () => scope(async () => void (await plan(x, w, ct))),
-        dispose: () => {
-          plan.dispose();
-          for (const tensor of [x, w, ct]) tensor.dispose();
-        },
-      };
-    },
-  });
-  return [
-    workload('fwd', 1, (x, w) => [conv2d(x, w, { padding })]),
-    workload('fwdbwd', 3, (x, w, ct) => {
-      const { value, pullback } = vjp((inputs: readonly Tensor[]) => conv2d(inputs[0]!, inputs[1]!, { padding }), [x, w]);
-      return [value, ...pullback(ct)];
-    }),
-    workload('fwdbwd_x_only', 2, (x, w, ct) => {
-      const { value, pullback } = vjp((input: Tensor) => conv2d(input, w, { padding }), x);
-      return [value, pullback(ct)];
-    }),
-  ];
-});
+export const convolutions: readonly Workload[] = Object.entries(shapes).flatMap(
+  ([name, [batch, channels, size, filters, kernel, padding]]) => {
+    const out = size + 2 * padding - kernel + 1;
+    const flops = 2 * batch * out * out * filters * channels * kernel * kernel;
+    const workload = (
+      pass: string,
+      products: number,
+      program: (x: Tensor, w: Tensor, ct: Tensor) => Tensor[],
+    ): Workload => ({
+      name: `${name}/${pass}`,
+      items: batch,
+      flops: products * flops,
+      prepare: () => {
+        const x = uniform([batch, channels, size, size], { seed: 1 });
+        const w = uniform([filters, channels, kernel, kernel], { seed: 2, low: -0.1, high: 0.1 });
+        const ct = uniform([batch, filters, out, out], { seed: 3 });
+        const plan = planned(program);
+        return {
+          run: () =>
+            scope(async () => {
+              await plan(x, w, ct);
+            }),
+          dispose: () => {
+            plan.dispose();
+            for (const tensor of [x, w, ct]) tensor.dispose();
+          },
+        };
+      },
+    });
+    return [
+      workload('fwd', 1, (x, w) => [conv2d(x, w, { padding })]),
+      workload('fwdbwd', 3, (x, w, ct) => {
+        const { value, pullback } = vjp(
+          (inputs: readonly Tensor[]) => conv2d(inputs[0]!, inputs[1]!, { padding }),
+          [x, w],
+        );
+        return [value, ...pullback(ct)];
+      }),
+      workload('fwdbwd_x_only', 2, (x, w, ct) => {
+        const { value, pullback } = vjp((input: Tensor) => conv2d(input, w, { padding }), x);
+        return [value, pullback(ct)];
+      }),
+    ];
+  },
+);

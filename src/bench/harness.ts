@@ -45,15 +45,18 @@ function measure(name: string, run: () => unknown, seconds: number): Promise<num
       },
     });
     benchmark.on('complete', () => {
-      resolve([...benchmark.stats.sample].sort((a, b) => a - b));
+      resolve([...(benchmark.stats.sample as number[])].sort((a, b) => a - b));
     });
-    benchmark.on('error', () => reject(benchmark.error as Error));
+    benchmark.on('error', () => reject(benchmark.error));
     benchmark.run({ async: true });
   });
 }
 
 /** Warms a workload up and times it for about `seconds`. */
-export async function time({ name, items, flops, prepare }: Workload, { seconds }: { seconds: number }): Promise<Timing> {
+export async function time(
+  { name, items, flops, prepare }: Workload,
+  { seconds }: { seconds: number },
+): Promise<Timing> {
   const { run, dispose } = await prepare();
   try {
     const started = performance.now();

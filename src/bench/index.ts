@@ -28,11 +28,17 @@ export interface BenchOptions {
 
 /** Times workloads one after the other. */
 export async function bench({ only = [], seconds = 1, signal, onResult }: BenchOptions = {}): Promise<BenchResult> {
-  const all = Object.entries(suites).flatMap(([suite, workloads]) => workloads.map((workload) => ({ suite, workload })));
-  const wanted = (wish: string) => all.filter(({ suite, workload }) => suite === wish || workload.name.startsWith(wish));
+  const all = Object.entries(suites).flatMap(([suite, workloads]) =>
+    workloads.map((workload) => ({ suite, workload })),
+  );
+  const wanted = (wish: string) =>
+    all.filter(({ suite, workload }) => suite === wish || workload.name.startsWith(wish));
   for (const wish of only) {
     if (wanted(wish).length === 0) {
-      throw new SparringError('INVALID_ARGUMENT', `bench: ${oneOf(wish, [...Object.keys(suites), ...all.map(({ workload }) => workload.name)])}`);
+      throw new SparringError(
+        'INVALID_ARGUMENT',
+        `bench: ${oneOf(wish, [...Object.keys(suites), ...all.map(({ workload }) => workload.name)])}`,
+      );
     }
   }
   const chosen = only.length === 0 ? all : all.filter((entry) => only.some((wish) => wanted(wish).includes(entry)));

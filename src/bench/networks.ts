@@ -58,7 +58,10 @@ async function trained(make: () => Module, count: number): Promise<{ model: Modu
 const attacked = (make: () => Module, attack: 'advAlpha' | 'advLoss') => async (): Promise<Prepared> => {
   const { model, x, y } = await trained(make, 10000);
   return {
-    run: () => scope(async () => void (await attacks[attack](model, x, y, { epsilon: 1.5, batchSize: 500 }))),
+    run: () =>
+      scope(async () => {
+        await attacks[attack](model, x, y, { epsilon: 1.5, batchSize: 500 });
+      }),
     dispose: () => {
       for (const part of [model, x, y]) part.dispose();
     },
@@ -82,7 +85,10 @@ const jacobian = (make: () => Module) => async (): Promise<Prepared> => {
   const { model, x, y } = await trained(make, batchSize);
   const plan = planned((input) => [softmaxJacobian(model, input).jacobian]);
   return {
-    run: () => scope(async () => void (await plan(x))),
+    run: () =>
+      scope(async () => {
+        await plan(x);
+      }),
     dispose: () => {
       for (const part of [plan, model, x, y]) part.dispose();
     },
@@ -96,10 +102,30 @@ export const networks: readonly Workload[] = (['mlp', 'lenet'] as const).flatMap
   const step = (products: number): number => batchSize * (products * forward - first);
   return [
     { name: `${name}_train_b128`, items: batchSize, flops: step(3), prepare: () => steps(make(), methods.normal()) },
-    { name: `${name}_lwa_loss_b128`, items: batchSize, flops: step(5), prepare: () => steps(make(), methods.lwa({ perturbation: 'loss' })) },
-    { name: `${name}_lwa_alpha_b128`, items: batchSize, flops: step(4 + classes), prepare: () => steps(make(), methods.lwa({ perturbation: 'alpha' })) },
-    { name: `${name}_jacobian_b128`, items: batchSize, flops: batchSize * (1 + classes) * forward, prepare: jacobian(make) },
-    { name: `${name}_attack_alpha_10k`, items: 10000, flops: 10000 * (2 + classes) * forward, prepare: attacked(make, 'advAlpha') },
+    {
+      name: `${name}_lwa_loss_b128`,
+      items: batchSize,
+      flops: step(5),
+      prepare: () => steps(make(), methods.lwa({ perturbation: 'loss' })),
+    },
+    {
+      name: `${name}_lwa_alpha_b128`,
+      items: batchSize,
+      flops: step(4 + classes),
+      prepare: () => steps(make(), methods.lwa({ perturbation: 'alpha' })),
+    },
+    {
+      name: `${name}_jacobian_b128`,
+      items: batchSize,
+      flops: batchSize * (1 + classes) * forward,
+      prepare: jacobian(make),
+    },
+    {
+      name: `${name}_attack_alpha_10k`,
+      items: 10000,
+      flops: 10000 * (2 + classes) * forward,
+      prepare: attacked(make, 'advAlpha'),
+    },
     { name: `${name}_attack_loss_10k`, items: 10000, flops: 10000 * 3 * forward, prepare: attacked(make, 'advLoss') },
     { name: `${name}_infer_b1`, items: 1, flops: forward, prepare: inference(make, 1) },
     { name: `${name}_infer_b500`, items: 500, flops: 500 * forward, prepare: inference(make, 500) },

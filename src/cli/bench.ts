@@ -4,7 +4,10 @@ import { defineCommand } from './command.js';
 import { grid } from './grid.js';
 import { choice, list, option, real } from './values.js';
 
-const names = [...Object.keys(suites), ...Object.values(suites).flatMap((workloads) => workloads.map(({ name }) => name))];
+const names = [
+  ...Object.keys(suites),
+  ...Object.values(suites).flatMap((workloads) => workloads.map(({ name }) => name)),
+];
 
 const options = {
   only: option(list(choice(names)), 'suites or workloads to time', { fallbackText: 'all' }),
@@ -33,7 +36,12 @@ export const benchCommand = defineCommand({
       seconds,
       signal: session.signal,
       onResult: (name, { median_s }) => {
-        session.progress({ what: name, done: ++done, total: chosen.length === 0 ? total : Math.max(done, chosen.length), detail: `${milliseconds(median_s)} ms` });
+        session.progress({
+          what: name,
+          done: ++done,
+          total: chosen.length === 0 ? total : Math.max(done, chosen.length),
+          detail: `${milliseconds(median_s)} ms`,
+        });
       },
     });
     const rows = Object.entries(result.workloads).map(([name, { median_s, min_s, reps, gflops }]) => [

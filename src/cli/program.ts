@@ -12,7 +12,15 @@ import { infoCommand } from './info.js';
 import { reproduceCommand } from './reproduce.js';
 import { trainCommand } from './train.js';
 
-const commands = [reproduceCommand, trainCommand, attackCommand, evaluateCommand, dataCommand, infoCommand, benchCommand];
+const commands = [
+  reproduceCommand,
+  trainCommand,
+  attackCommand,
+  evaluateCommand,
+  dataCommand,
+  infoCommand,
+  benchCommand,
+];
 
 /** `sparring help train`, which many try before `sparring train --help`. */
 function helpCommand(owner: Command): Command {

@@ -1,6 +1,13 @@
 /** Accuracy against the length of the perturbation: each direction is found once, and walked along. */
 import * as v from 'valibot';
-import { attackEntries, epsilonEntry, guardEvaluating, guardFinite, guardLogits, type Target } from '../adversary/attack.js';
+import {
+  attackEntries,
+  epsilonEntry,
+  guardEvaluating,
+  guardFinite,
+  guardLogits,
+  type Target,
+} from '../adversary/attack.js';
 import { norms, perturbed } from '../adversary/norms.js';
 import { alphaDirection, lossDirection, lossSignDirection } from '../adversary/perturbations.js';
 import { batches, type Dataset } from '../data/dataset.js';

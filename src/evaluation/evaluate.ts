@@ -1,6 +1,13 @@
 /** How much of a data set a network classifies rightly, clean and under attack. */
 import * as v from 'valibot';
-import { attackEntries, epsilonEntry, guardEvaluating, type Attack, type AttackOptions, type Target } from '../adversary/attack.js';
+import {
+  attackEntries,
+  epsilonEntry,
+  guardEvaluating,
+  type Attack,
+  type AttackOptions,
+  type Target,
+} from '../adversary/attack.js';
 import * as attacks from '../adversary/index.js';
 import { batches, type Dataset } from '../data/dataset.js';
 import { oneOf, parseOptions } from '../options.js';
@@ -52,9 +59,16 @@ export interface Evaluation {
 }
 
 const names = Object.keys(attacks);
-const callback = <F>(): v.GenericSchema<F> => v.custom<F>((value) => typeof value === 'function', 'expected a function');
+const callback = <F>(): v.GenericSchema<F> =>
+  v.custom<F>((value) => typeof value === 'function', 'expected a function');
 
-const attackName = v.pipe(v.string(), v.check((name) => names.includes(name), ({ input }) => oneOf(input, names)));
+const attackName = v.pipe(
+  v.string(),
+  v.check(
+    (name) => names.includes(name),
+    ({ input }) => oneOf(input, names),
+  ),
+);
 
 const schema = v.strictObject({
   ...attackEntries,
@@ -97,7 +111,8 @@ async function withstood(
   return { standing, queries };
 }
 
-const total = (counts: Uint8Array | Int32Array): number => (counts as Int32Array).reduce((sum, value) => sum + value, 0);
+const total = (counts: Uint8Array | Int32Array): number =>
+  (counts as Int32Array).reduce((sum, value) => sum + value, 0);
 
 /**
  * Measures a network on a data set: clean accuracy, accuracy under each attack at each length, and what withstands all
@@ -132,9 +147,18 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
       const started = performance.now();
       const attack = attacks[name as AttackName] as Attack<AttackOptions & { epsilon: number }>;
       const shared = { norm, epsilon, batchSize, ...(clip && { clip }), ...(signal && { signal }) };
-      const { standing, queries } = await withstood(model, data, attack, shared, (done) => onProgress?.(done, examples, name));
+      const { standing, queries } = await withstood(model, data, attack, shared, (done) =>
+        onProgress?.(done, examples, name),
+      );
       standing.forEach((value, index) => (all[index]! &= value));
-      robust.push({ attack: name, norm, epsilon, accuracy: wilson(total(standing), examples), queries, seconds: (performance.now() - started) / 1000 });
+      robust.push({
+        attack: name,
+        norm,
+        epsilon,
+        accuracy: wilson(total(standing), examples),
+        queries,
+        seconds: (performance.now() - started) / 1000,
+      });
     }
     worst.push({ epsilon, accuracy: wilson(total(all), examples) });
   }

@@ -23,7 +23,9 @@ function merged(figures: readonly Figure[]): Figure {
 }
 
 function mergedRecord(records: readonly Record<string, Figure>[]): Record<string, Figure> {
-  return Object.fromEntries(Object.keys(records[0]!).map((key) => [key, merged(records.map((record) => record[key]!))]));
+  return Object.fromEntries(
+    Object.keys(records[0]!).map((key) => [key, merged(records.map((record) => record[key]!))]),
+  );
 }
 
 /**

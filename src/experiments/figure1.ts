@@ -2,7 +2,8 @@ import { accuracyCurve } from '../evaluation/curve.js';
 import type { Experiment } from './experiment.js';
 import type { Profile, Recipe } from './profiles.js';
 
-const lenetNormal = ({ recipes }: Profile): Recipe[] => recipes.filter(({ model, method }) => model === 'lenet' && method.name === 'normal');
+const lenetNormal = ({ recipes }: Profile): Recipe[] =>
+  recipes.filter(({ model, method }) => model === 'lenet' && method.name === 'normal');
 
 const units = 15000;
 
@@ -25,6 +26,11 @@ export const figure1: Experiment = {
         before = done;
       },
     });
-    return points.map(({ epsilon, accuracy }) => ({ model: recipe!.model, method: recipe!.method.name, epsilon, accuracy }));
+    return points.map(({ epsilon, accuracy }) => ({
+      model: recipe!.model,
+      method: recipe!.method.name,
+      epsilon,
+      accuracy,
+    }));
   },
 };

@@ -62,13 +62,27 @@ export class Laboratory {
   network(recipe: Recipe, seed: number): Promise<Trained> {
     const name = `${recipe.model}-${recipe.method.name}-${seed}`;
     let network = this.#networks.get(name);
-    if (network === undefined) this.#networks.set(name, (network = this.#trained(recipe, seed, join(this.options.folder, `${name}.safetensors`))));
+    if (network === undefined)
+      this.#networks.set(
+        name,
+        (network = this.#trained(recipe, seed, join(this.options.folder, `${name}.safetensors`))),
+      );
     return network;
   }
 
   /** The network of a finished earlier run, if this run goes on from it and it was trained alike. */
-  async #kept(path: string, training: Description['training']): Promise<{ network: Sequential; seconds: number } | undefined> {
-    if (!this.options.resume || !(await access(path).then(() => true, () => false))) return undefined;
+  async #kept(
+    path: string,
+    training: Description['training'],
+  ): Promise<{ network: Sequential; seconds: number } | undefined> {
+    if (
+      !this.options.resume ||
+      !(await access(path).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return undefined;
     const { network, training: earlier } = await loadNetwork(path);
     const { seconds, ...settings } = earlier;
     if (JSON.stringify(settings) === JSON.stringify(training)) return { network, seconds: Number(seconds) };
@@ -79,7 +93,15 @@ export class Laboratory {
   async #trained(recipe: Recipe, seed: number, path: string): Promise<Trained> {
     const { model, method, epochs, batchSize, optimizer, cost } = recipe;
     const what = `${model} ${method.name}`;
-    const training = { data: 'mnist', seed, method: method.name, settings: method.settings, epochs, batchSize, optimizer };
+    const training = {
+      data: 'mnist',
+      seed,
+      method: method.name,
+      settings: method.settings,
+      epochs,
+      batchSize,
+      optimizer,
+    };
     const kept = await this.#kept(path, training);
     if (kept !== undefined) {
       this.options.report(what, trainingUnits(recipe), 'trained before');
@@ -91,8 +113,17 @@ export class Laboratory {
     const options = { seed };
     const network = build({ model, options });
     let seconds = 0;
-    for await (const event of train(network, examples, { method, epochs, batchSize, optimizer, seed, checkpoint, ...this.signal })) {
-      if (event.type === 'step') this.options.report(what, cost, `epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}`);
+    for await (const event of train(network, examples, {
+      method,
+      epochs,
+      batchSize,
+      optimizer,
+      seed,
+      checkpoint,
+      ...this.signal,
+    })) {
+      if (event.type === 'step')
+        this.options.report(what, cost, `epoch ${event.epoch}/${epochs}, loss ${event.loss.toFixed(3)}`);
       if (event.type === 'epoch') seconds += event.seconds;
     }
     const input = { shape: [...examples.shape], scale: examples.scale };
@@ -104,7 +135,10 @@ export class Laboratory {
   /** Frees the networks. */
   async dispose(): Promise<void> {
     for (const trained of this.#networks.values()) {
-      await trained.then(({ network }) => network.dispose(), () => undefined);
+      await trained.then(
+        ({ network }) => network.dispose(),
+        () => undefined,
+      );
     }
   }
 }

@@ -80,18 +80,18 @@ class Progress {
 
   /** Yields what is reported while a promise is pending; its value. */
   async *during<T>(work: Promise<T>): AsyncGenerator<ReproduceEvent, T, undefined> {
-    let settled = false;
+    const state = { settled: false };
     const end = work.finally(() => {
-      settled = true;
+      state.settled = true;
       this.#wake();
     });
     end.catch(() => undefined);
     for (;;) {
       yield* this.#pending.splice(0);
-      if (settled) return await end;
+      if (state.settled) return await end;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        if (settled || this.#pending.length > 0) resolve();
+        if (state.settled || this.#pending.length > 0) resolve();
       });
     }
   }
@@ -118,10 +118,14 @@ function totalUnits(names: readonly string[], profile: Profile, seeds: number): 
  * console.log(experimentNames.includes('table1')); // true
  * ```
  */
-export async function* reproduce(names: readonly string[], options: ReproduceOptions): AsyncGenerator<ReproduceEvent, void, undefined> {
+export async function* reproduce(
+  names: readonly string[],
+  options: ReproduceOptions,
+): AsyncGenerator<ReproduceEvent, void, undefined> {
   const { profile: profileName, out, resume, signal, ...rest } = parseOptions(schema, options, 'reproduce');
   for (const name of names) {
-    if (!(name in experiments)) throw new SparringError('INVALID_ARGUMENT', `reproduce: ${oneOf(name, experimentNames)}`);
+    if (!(name in experiments))
+      throw new SparringError('INVALID_ARGUMENT', `reproduce: ${oneOf(name, experimentNames)}`);
   }
   const profile: Profile = profiles[profileName];
   const seeds = Array.from({ length: rest.seeds ?? profile.seeds }, (_, seed) => seed);
@@ -160,7 +164,9 @@ export async function* reproduce(names: readonly string[], options: ReproduceOpt
       results.push(result);
       yield { type: 'result', experiment: name, path, result };
     }
-    const used = profile.recipes.filter((recipe) => names.some((name) => experiments[name]!.recipes(profile).includes(recipe)));
+    const used = profile.recipes.filter((recipe) =>
+      names.some((name) => experiments[name]!.recipes(profile).includes(recipe)),
+    );
     const networks = [];
     for (const recipe of used.filter(({ model }) => model === used[0]!.model)) {
       const { network } = await laboratory.network(recipe, seeds[0]!);

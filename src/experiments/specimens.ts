@@ -22,7 +22,10 @@ function predictions(model: Target, x: Tensor, names: readonly string[]): { labe
   const probabilities = softmax(model.forward(x));
   const labels = argmax(probabilities).data();
   const confidences = max(probabilities, { axes: [-1] }).data();
-  return Array.from(labels, (label, index) => ({ label: names[label] ?? String(label), confidence: confidences[index]! }));
+  return Array.from(labels, (label, index) => ({
+    label: names[label] ?? String(label),
+    confidence: confidences[index]!,
+  }));
 }
 
 /**

@@ -25,7 +25,14 @@ export const table1: Experiment = {
       ...paperTable2.rows.map((row) => ({ ...row, model: 'lenet' })),
     ],
   },
-  settings: ({ epsilon }) => ({ data: 'mnist', norm: 'l2', epsilon, clip: false, images: '10,000 validation images', fixed: 'advLoss on the normal network of the same architecture' }),
+  settings: ({ epsilon }) => ({
+    data: 'mnist',
+    norm: 'l2',
+    epsilon,
+    clip: false,
+    images: '10,000 validation images',
+    fixed: 'advLoss on the normal network of the same architecture',
+  }),
   async measure(laboratory, seed) {
     const { profile, report } = laboratory.options;
     const { epsilon } = profile;
@@ -39,7 +46,13 @@ export const table1: Experiment = {
       const onTest = await accuracy(network, test, laboratory.signal);
       const usual = profile.recipes.find(({ model, method }) => model === recipe.model && method.name === 'normal');
       report(what, share, 'fixed set');
-      const fixed = usual && (await transferred((await laboratory.network(usual, seed)).network, network, validation, { attack: 'advLoss', epsilon, ...laboratory.signal }));
+      const fixed =
+        usual &&
+        (await transferred((await laboratory.network(usual, seed)).network, network, validation, {
+          attack: 'advLoss',
+          epsilon,
+          ...laboratory.signal,
+        }));
       const { clean, robust } = await evaluate(network, validation, {
         attacks: [...attacks],
         epsilons: [epsilon],
@@ -52,7 +65,12 @@ export const table1: Experiment = {
       rows.push({
         model: recipe.model,
         method: recipe.method.name,
-        accuracy: { validation: clean, test: wilson(onTest.correct, onTest.total), ...(fixed && { fixed }), ...attacked },
+        accuracy: {
+          validation: clean,
+          test: wilson(onTest.correct, onTest.total),
+          ...(fixed && { fixed }),
+          ...attacked,
+        },
         seconds: studentT([seconds]),
       });
     }

@@ -53,7 +53,8 @@ const spreads: Record<string, (fans: Fans) => { uniform: number } | { normal: nu
 function spreadOf(initializer: Initializer, fans: Fans): { uniform: number } | { normal: number } {
   if (typeof initializer !== 'string') return initializer;
   const spread = spreads[initializer];
-  if (spread === undefined) throw new SparringError('INVALID_ARGUMENT', `initializer: ${oneOf(initializer, Object.keys(spreads))}`);
+  if (spread === undefined)
+    throw new SparringError('INVALID_ARGUMENT', `initializer: ${oneOf(initializer, Object.keys(spreads))}`);
   return spread(fans);
 }
 

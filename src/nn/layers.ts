@@ -59,16 +59,30 @@ export class Conv2d extends Module {
   constructor(
     channels: number,
     filters: number,
-    { kernel, bias = true, initializer, seed, stream, ...options }: Conv2dOptions & InitialOptions & { kernel: Pair; bias?: boolean },
+    {
+      kernel,
+      bias = true,
+      initializer,
+      seed,
+      stream,
+      ...options
+    }: Conv2dOptions & InitialOptions & { kernel: Pair; bias?: boolean },
   ) {
     super();
     const [high, wide] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
     const groups = positive(options.groups ?? 1, 'Conv2d: groups');
     if (positive(channels, 'Conv2d: channels') % groups !== 0 || positive(filters, 'Conv2d: filters') % groups !== 0) {
-      throw new SparringError('INVALID_ARGUMENT', `Conv2d: expected channels and filters divisible by ${groups} groups, received ${channels} and ${filters}`);
+      throw new SparringError(
+        'INVALID_ARGUMENT',
+        `Conv2d: expected channels and filters divisible by ${groups} groups, received ${channels} and ${filters}`,
+      );
     }
     const shape = [filters, channels / groups, positive(high, 'Conv2d: kernel'), positive(wide, 'Conv2d: kernel')];
-    const initial = { ...(initializer && { initializer }), ...(seed !== undefined && { seed }), ...(stream !== undefined && { stream }) };
+    const initial = {
+      ...(initializer && { initializer }),
+      ...(seed !== undefined && { seed }),
+      ...(stream !== undefined && { stream }),
+    };
     ({ weight: this.weight, bias: this.bias } = initialize(shape, bias, initial));
     this.options = options;
   }
@@ -120,7 +134,8 @@ export class Dropout extends Module {
 
   constructor({ rate = 0.5 }: { rate?: number } = {}) {
     super();
-    if (!(rate >= 0 && rate < 1)) throw new SparringError('OUT_OF_RANGE', `Dropout: expected 0 <= rate < 1, received ${rate}`);
+    if (!(rate >= 0 && rate < 1))
+      throw new SparringError('OUT_OF_RANGE', `Dropout: expected 0 <= rate < 1, received ${rate}`);
     this.rate = rate;
   }
 

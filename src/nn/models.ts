@@ -47,7 +47,10 @@ class Mlp extends Sequential {
   override forward(x: Tensor): Tensor {
     const size = x.size / (x.shape[0] ?? 1);
     if (x.shape.length < 2 || (x.shape[0] !== 0 && size !== this.inputs)) {
-      throw new SparringError('SHAPE_MISMATCH', `mlp: expected inputs [B, ...] of ${this.inputs} numbers each, received shape [${x.shape.join(',')}]`);
+      throw new SparringError(
+        'SHAPE_MISMATCH',
+        `mlp: expected inputs [B, ...] of ${this.inputs} numbers each, received shape [${x.shape.join(',')}]`,
+      );
     }
     return super.forward(x.shape.length === 2 ? x : reshape(x, [x.shape[0]!, this.inputs]));
   }
@@ -111,9 +114,16 @@ export function lenet(options: LenetOptions = {}): Sequential {
   );
   const pooled = (length: number): number => Math.floor((Math.floor((length - 4) / 2) - 4) / 2);
   if (pooled(height) < 1 || pooled(width) < 1) {
-    throw new SparringError('INVALID_ARGUMENT', `lenet: expected images of at least 16x16, received ${height}x${width}`);
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `lenet: expected images of at least 16x16, received ${height}x${width}`,
+    );
   }
-  const initial = (stream: number): { initializer: typeof initializer; seed: number; stream: number } => ({ initializer, seed, stream });
+  const initial = (stream: number): { initializer: typeof initializer; seed: number; stream: number } => ({
+    initializer,
+    seed,
+    stream,
+  });
   return new Sequential(
     new Conv2d(channels, filters[0], { kernel: 5, ...initial(0) }),
     activations[activation](),

@@ -38,7 +38,9 @@ export abstract class Optimizer {
   /** Its state by name, `velocity.0`, ...: live tensors. */
   stateDict(): Record<string, Tensor> {
     return Object.fromEntries(
-      Object.entries(this.slots).flatMap(([slot, tensors]) => tensors.map((value, index) => [`${slot}.${index}`, value])),
+      Object.entries(this.slots).flatMap(([slot, tensors]) =>
+        tensors.map((value, index) => [`${slot}.${index}`, value]),
+      ),
     );
   }
 
@@ -131,7 +133,11 @@ export class Adam extends Optimizer {
 
   apply(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void {
     this.parameters.forEach((parameter, index) => {
-      call('adamUpdate', [parameter, gradients[index]!, this.first[index]!, this.second[index]!, rate, step], this.settings);
+      call(
+        'adamUpdate',
+        [parameter, gradients[index]!, this.first[index]!, this.second[index]!, rate, step],
+        this.settings,
+      );
     });
   }
 }

@@ -16,12 +16,19 @@ export function loadTensors(own: readonly [string, Tensor][], state: Readonly<Re
   }
   const writes = own.map(([name, tensor]) => {
     const given = state[name];
-    if (given === undefined) throw new SparringError('INVALID_ARGUMENT', `loadStateDict: expected a tensor for '${name}', received none`);
+    if (given === undefined)
+      throw new SparringError('INVALID_ARGUMENT', `loadStateDict: expected a tensor for '${name}', received none`);
     if (given.shape.join() !== tensor.shape.join()) {
-      throw new SparringError('SHAPE_MISMATCH', `loadStateDict: ${name} expects shape [${tensor.shape.join(',')}], received [${given.shape.join(',')}]`);
+      throw new SparringError(
+        'SHAPE_MISMATCH',
+        `loadStateDict: ${name} expects shape [${tensor.shape.join(',')}], received [${given.shape.join(',')}]`,
+      );
     }
     const numbers = given.data();
-    return { id: tensor.id, numbers: tensor.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers) };
+    return {
+      id: tensor.id,
+      numbers: tensor.dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers),
+    };
   });
   for (const { id, numbers } of writes) native.write(id, numbers);
 }

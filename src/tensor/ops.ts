@@ -11,7 +11,10 @@ import { Tensor, idOf, tensor, type DType } from './tensor.js';
 export function call(op: string, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor[] {
   for (const [name, value] of Object.entries(attributes)) {
     if (!Array.isArray(value) || value.every(Number.isSafeInteger)) continue;
-    throw new SparringError('INVALID_ARGUMENT', `${op}: ${name}: expected whole numbers, received [${value.join(',')}]`);
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `${op}: ${name}: expected whole numbers, received [${value.join(',')}]`,
+    );
   }
   const ids = inputs.map((input) => idOf(input, op));
   return native.call(op, ids, attributes).map((made) => new Tensor(made));
@@ -148,7 +151,8 @@ const normOps: Readonly<Record<string, string>> = { l1: 'normL1', l2: 'normL2', 
 /** The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0. */
 export function norm(x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor {
   const op = normOps[order];
-  if (op === undefined) throw new SparringError('INVALID_ARGUMENT', `norm: order: ${oneOf(order, Object.keys(normOps))}`);
+  if (op === undefined)
+    throw new SparringError('INVALID_ARGUMENT', `norm: order: ${oneOf(order, Object.keys(normOps))}`);
   return one(op, [x], reduction(options));
 }
 
@@ -169,7 +173,10 @@ export const transpose = (x: Tensor): Tensor => one('permute', [x], { axes: [1, 
 /** A list with an entry for every axis of x; those at the end that are missing are taken from `otherwise`. */
 function perAxis(op: string, x: Tensor, list: readonly number[], otherwise: readonly number[]): number[] {
   if (list.length > x.shape.length) {
-    throw new SparringError('SHAPE_MISMATCH', `${op}: expected at most ${x.shape.length} entries, received ${list.length}`);
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `${op}: expected at most ${x.shape.length} entries, received ${list.length}`,
+    );
   }
   return x.shape.map((_, axis) => list[axis] ?? otherwise[axis]!);
 }
@@ -188,12 +195,23 @@ export function slice(x: Tensor, starts: readonly number[], stops: readonly numb
 }
 
 /** Adds `before[axis]` and `after[axis]` elements of a value (0) around x; axes that the lists do not reach stay. */
-export const pad = (x: Tensor, before: readonly number[], after: readonly number[], { value = 0 }: { value?: number } = {}): Tensor =>
-  one('pad', [x], { before: perAxis('pad', x, before, nothing(x)), after: perAxis('pad', x, after, nothing(x)), value });
+export const pad = (
+  x: Tensor,
+  before: readonly number[],
+  after: readonly number[],
+  { value = 0 }: { value?: number } = {},
+): Tensor =>
+  one('pad', [x], {
+    before: perAxis('pad', x, before, nothing(x)),
+    after: perAxis('pad', x, after, nothing(x)),
+    value,
+  });
 /** Joins tensors along an axis (the first by default). */
-export const concat = (parts: readonly Tensor[], { axis = 0 }: { axis?: number } = {}): Tensor => one('concat', parts, { axis });
+export const concat = (parts: readonly Tensor[], { axis = 0 }: { axis?: number } = {}): Tensor =>
+  one('concat', parts, { axis });
 /** Joins tensors of one shape along a new first axis. */
-export const stack = (parts: readonly Tensor[]): Tensor => concat(parts.map((part) => reshape(part, [1, ...part.shape])));
+export const stack = (parts: readonly Tensor[]): Tensor =>
+  concat(parts.map((part) => reshape(part, [1, ...part.shape])));
 
 // ---- products -------------------------------------------------------------------------------------------------------
 
@@ -308,7 +326,8 @@ export const crossEntropyGrad = (logits: Tensor, labels: Tensor): Tensor => one(
 // ---- indices --------------------------------------------------------------------------------------------------------
 
 /** Entries of x at int32 indices along an axis (the first by default), as NumPy's take. */
-export const gather = (x: Tensor, indices: Tensor, { axis = 0 }: { axis?: number } = {}): Tensor => one('gather', [x, indices], { axis });
+export const gather = (x: Tensor, indices: Tensor, { axis = 0 }: { axis?: number } = {}): Tensor =>
+  one('gather', [x, indices], { axis });
 /** Adds the rows of x at int32 indices into a tensor of zeros whose axis (the first by default) has `size` places. */
 export const scatterAdd = (x: Tensor, indices: Tensor, { size, axis = 0 }: { size: number; axis?: number }): Tensor => {
   const rank = x.shape.length - indices.shape.length + 1;
@@ -317,10 +336,13 @@ export const scatterAdd = (x: Tensor, indices: Tensor, { size, axis = 0 }: { siz
 /** For each row of the last axis, its elements at that row's int32 indices. */
 export const takeAlong = (x: Tensor, indices: Tensor): Tensor => one('takeAlong', [x, indices]);
 /** Adds each element of a row at its int32 index into a row of `size` zeros. */
-export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor => one('putAlong', [x, indices], { size });
+export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor =>
+  one('putAlong', [x, indices], { size });
 /** 1 at the index, 0 elsewhere, on a new last axis of `classes` places. */
-export const oneHot = (indices: Tensor, { classes, dtype = 'float32' }: { classes: number; dtype?: 'float32' | 'float64' }): Tensor =>
-  one('oneHot', [indices], { classes, dtype });
+export const oneHot = (
+  indices: Tensor,
+  { classes, dtype = 'float32' }: { classes: number; dtype?: 'float32' | 'float64' },
+): Tensor => one('oneHot', [indices], { classes, dtype });
 
 // ---- constants and random numbers -----------------------------------------------------------------------------------
 
@@ -361,7 +383,12 @@ function counters(op: string, { rows, tick }: RandomSource, count: number): [Ten
 
 function random(op: string, shape: readonly number[], source: RandomSource, attributes: Attributes): Tensor {
   const inputs = counters(op, source, shape[0] ?? 1);
-  const drawn = one(op, inputs, { ...attributes, shape: shape.slice(1), seed: source.seed, stream: source.stream ?? 0 });
+  const drawn = one(op, inputs, {
+    ...attributes,
+    shape: shape.slice(1),
+    seed: source.seed,
+    stream: source.stream ?? 0,
+  });
   return shape.length === 0 ? reshape(drawn, []) : drawn;
 }
 
@@ -379,13 +406,23 @@ function random(op: string, shape: readonly number[], source: RandomSource, attr
  */
 export const uniform = (
   shape: readonly number[],
-  { low = 0, high = 1, dtype = 'float32', ...source }: RandomSource & { low?: number; high?: number; dtype?: 'float32' | 'float64' },
+  {
+    low = 0,
+    high = 1,
+    dtype = 'float32',
+    ...source
+  }: RandomSource & { low?: number; high?: number; dtype?: 'float32' | 'float64' },
 ): Tensor => random('uniform', shape, source, { low, high, dtype });
 
 /** Normal random numbers of shape [B, ...]. */
 export const normal = (
   shape: readonly number[],
-  { mean = 0, deviation = 1, dtype = 'float32', ...source }: RandomSource & { mean?: number; deviation?: number; dtype?: 'float32' | 'float64' },
+  {
+    mean = 0,
+    deviation = 1,
+    dtype = 'float32',
+    ...source
+  }: RandomSource & { mean?: number; deviation?: number; dtype?: 'float32' | 'float64' },
 ): Tensor => random('normal', shape, source, { mean, deviation, dtype });
 
 /** Each element of x [B, ...] set to 0 with probability `rate`, else divided by 1 - rate. */

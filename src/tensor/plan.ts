@@ -46,13 +46,23 @@ function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor
   let made: Plan | undefined;
   try {
     scope(() => {
-      const stands = native.traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)])).map((entry) => new Tensor(entry));
+      const stands = native
+        .traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)]))
+        .map((entry) => new Tensor(entry));
       const outputs = fn(...stands);
       if (outputs instanceof Tensor || outputs instanceof Promise) {
-        throw new SparringError('INVALID_ARGUMENT', 'planned: expected a function that returns an array or record of tensors');
+        throw new SparringError(
+          'INVALID_ARGUMENT',
+          'planned: expected a function that returns an array or record of tensors',
+        );
       }
       const plan = native.traceEnd(Object.values(outputs).map((output) => idOf(output, 'planned')));
-      made = { plan, names: Array.isArray(outputs) ? undefined : Object.keys(outputs), last: Promise.resolve(), waiting: 0 };
+      made = {
+        plan,
+        names: Array.isArray(outputs) ? undefined : Object.keys(outputs),
+        last: Promise.resolve(),
+        waiting: 0,
+      };
     });
   } finally {
     if (made === undefined) native.traceEnd();
@@ -81,7 +91,8 @@ function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor
 export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: (...inputs: A) => R): Planned<A, R> {
   const plans = new Map<string, Plan>();
   const find = (inputs: readonly Tensor[]): Plan => {
-    if (tracing) throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
+    if (tracing)
+      throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
     for (const input of inputs) idOf(input, 'planned');
     const key = inputs.map((input) => `${input.dtype}[${input.shape.join()}]`).join();
     const entry = plans.get(key) ?? trace(fn as unknown as (...inputs: Tensor[]) => PlanOutputs, inputs);
@@ -97,7 +108,9 @@ export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: 
   };
   const wrap = (made: NativeTensor[], { names }: Plan): R => {
     const tensors = made.map((entry) => new Tensor(entry));
-    return (names === undefined ? tensors : Object.fromEntries(names.map((name, index) => [name, tensors[index]!]))) as R;
+    return (
+      names === undefined ? tensors : Object.fromEntries(names.map((name, index) => [name, tensors[index]!]))
+    ) as R;
   };
   const ids = (inputs: readonly Tensor[]): number[] => inputs.map((input) => input.id);
   const run = async (...inputs: A): Promise<R> => {

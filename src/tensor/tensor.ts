@@ -63,7 +63,10 @@ export class Tensor {
   idFor(call: string): number {
     if (this.#disposed) {
       const shape = this.shape.join(',');
-      throw new SparringError('DISPOSED', `${call}: expected a live tensor, received one of shape [${shape}] that has been disposed`);
+      throw new SparringError(
+        'DISPOSED',
+        `${call}: expected a live tensor, received one of shape [${shape}] that has been disposed`,
+      );
     }
     return this.#handle.id;
   }
@@ -98,7 +101,10 @@ export class Tensor {
    */
   item(): number {
     if (this.size !== 1) {
-      throw new SparringError('SHAPE_MISMATCH', `item: expected a tensor of one number, received shape [${this.shape.join(',')}]`);
+      throw new SparringError(
+        'SHAPE_MISMATCH',
+        `item: expected a tensor of one number, received shape [${this.shape.join(',')}]`,
+      );
     }
     return this.data()[0]!;
   }
@@ -124,13 +130,17 @@ export class Tensor {
 /** @internal The engine's number for what a call of this name received as a tensor. */
 export function idOf(value: unknown, call: string): number {
   if (value instanceof Tensor) return value.idFor(call);
-  throw new SparringError('INVALID_ARGUMENT', `${call}: expected a tensor, received ${value === null ? 'null' : typeof value}`);
+  throw new SparringError(
+    'INVALID_ARGUMENT',
+    `${call}: expected a tensor, received ${value === null ? 'null' : typeof value}`,
+  );
 }
 
 /** @internal The engine's number for a dtype. */
 export function dtypeCode(dtype: DType): number {
   const code = dtypes.indexOf(dtype);
-  if (code < 0) throw new SparringError('DTYPE_MISMATCH', `tensor: expected dtype ${dtypes.join(', ')}, received '${dtype}'`);
+  if (code < 0)
+    throw new SparringError('DTYPE_MISMATCH', `tensor: expected dtype ${dtypes.join(', ')}, received '${dtype}'`);
   return code;
 }
 
@@ -143,7 +153,8 @@ function dtypeOf(values: unknown): DType {
 
 function flatten(values: NestedNumbers): { shape: number[]; numbers: number[] } {
   const shape: number[] = [];
-  for (let level = values; Array.isArray(level); level = (level as readonly NestedNumbers[])[0]!) shape.push(level.length);
+  for (let level = values; Array.isArray(level); level = (level as readonly NestedNumbers[])[0]!)
+    shape.push(level.length);
   const numbers: number[] = [];
   const visit = (value: NestedNumbers, axis: number): void => {
     if (Array.isArray(value) && value.length === shape[axis]) {
@@ -195,7 +206,10 @@ export function tensor(values: NestedNumbers | NumberArray, options: TensorOptio
     throw new SparringError('SHAPE_MISMATCH', `tensor: expected at most ${mostAxes} axes, received ${wanted.length}`);
   }
   if (wanted.some((length) => !Number.isInteger(length) || length < 0)) {
-    throw new SparringError('SHAPE_MISMATCH', `tensor: expected a shape of whole numbers, received [${wanted.join(',')}]`);
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `tensor: expected a shape of whole numbers, received [${wanted.join(',')}]`,
+    );
   }
   const data = numbers instanceof arrays[dtype] ? numbers : arrays[dtype].from(numbers);
   return new Tensor(native.create(wanted, code, data));

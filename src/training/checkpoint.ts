@@ -26,7 +26,12 @@ const under = (prefix: string, tensors: Record<string, Tensor>): Record<string, 
   );
 
 /** Writes the state after an epoch, atomically. */
-export async function writeCheckpoint(path: string, model: Module, optimizer: Optimizer, progress: Progress): Promise<void> {
+export async function writeCheckpoint(
+  path: string,
+  model: Module,
+  optimizer: Optimizer,
+  progress: Progress,
+): Promise<void> {
   const tensors = [...prefixed('model', model.stateDict()), ...prefixed('optimizer', optimizer.stateDict())];
   await saveSafetensors(path, Object.fromEntries(tensors), { metadata: { sparring: JSON.stringify(progress) } });
 }
@@ -37,18 +42,34 @@ export async function writeCheckpoint(path: string, model: Module, optimizer: Op
  * @returns The epoch to go on with.
  * @throws SparringError `BAD_FILE` for a file that is no checkpoint, `INVALID_ARGUMENT` for one of another training.
  */
-export async function readCheckpoint(path: string, model: Module, optimizer: Optimizer, settings: string): Promise<number> {
-  if (await access(path).then(() => false, () => true)) return 0;
+export async function readCheckpoint(
+  path: string,
+  model: Module,
+  optimizer: Optimizer,
+  settings: string,
+): Promise<number> {
+  if (
+    await access(path).then(
+      () => false,
+      () => true,
+    )
+  )
+    return 0;
   return scope(async () => {
     const { tensors, metadata } = await readSafetensors(path);
     let progress: Progress;
     try {
       progress = JSON.parse(metadata.sparring ?? '') as Progress;
     } catch (cause) {
-      throw new SparringError('BAD_FILE', `${path}: expected a checkpoint of a training, received a file without one`, { cause });
+      throw new SparringError('BAD_FILE', `${path}: expected a checkpoint of a training, received a file without one`, {
+        cause,
+      });
     }
     if (progress.settings !== settings) {
-      throw new SparringError('INVALID_ARGUMENT', `train: checkpoint: expected one of this training (${settings}), received ${path} of another (${progress.settings})`);
+      throw new SparringError(
+        'INVALID_ARGUMENT',
+        `train: checkpoint: expected one of this training (${settings}), received ${path} of another (${progress.settings})`,
+      );
     }
     model.loadStateDict(under('model', tensors));
     optimizer.loadStateDict(under('optimizer', tensors));

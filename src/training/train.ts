@@ -90,16 +90,34 @@ export interface SummaryEvent {
 /** What a training tells of itself. */
 export type TrainEvent = StepEvent | EpochEvent | SummaryEvent;
 
-const wholeFrom = (least: number): v.GenericSchema<number> => v.pipe(v.number(), v.integer(), v.minValue(least, `expected at least ${least}`));
+const wholeFrom = (least: number): v.GenericSchema<number> =>
+  v.pipe(v.number(), v.integer(), v.minValue(least, `expected at least ${least}`));
 
 const schema = v.strictObject({
-  method: v.optional(v.union([v.string(), v.custom<Method>((value) => typeof value === 'object' && value !== null && 'prepare' in value, 'expected a method or its name')]), 'normal'),
+  method: v.optional(
+    v.union([
+      v.string(),
+      v.custom<Method>(
+        (value) => typeof value === 'object' && value !== null && 'prepare' in value,
+        'expected a method or its name',
+      ),
+    ]),
+    'normal',
+  ),
   epochs: v.optional(wholeFrom(1), 1),
   batchSize: v.optional(wholeFrom(1), 128),
-  optimizer: v.optional(v.looseObject({ name: v.picklist(['sgd', 'adam']) }), { name: 'sgd', rate: 0.1, momentum: 0.9 }),
-  schedule: v.optional(v.custom<Schedule>((value) => typeof value === 'function', 'expected a function of step and total')),
+  optimizer: v.optional(v.looseObject({ name: v.picklist(['sgd', 'adam']) }), {
+    name: 'sgd',
+    rate: 0.1,
+    momentum: 0.9,
+  }),
+  schedule: v.optional(
+    v.custom<Schedule>((value) => typeof value === 'function', 'expected a function of step and total'),
+  ),
   seed: v.optional(wholeFrom(0), 0),
-  validation: v.optional(v.custom<Dataset>((value) => typeof value === 'object' && value !== null && 'rows' in value, 'expected a data set')),
+  validation: v.optional(
+    v.custom<Dataset>((value) => typeof value === 'object' && value !== null && 'rows' in value, 'expected a data set'),
+  ),
   checkpoint: v.optional(v.string()),
   signal: v.optional(v.instance(AbortSignal)),
 });
@@ -107,7 +125,8 @@ const schema = v.strictObject({
 function methodOf(method: Method | string): Method {
   if (typeof method !== 'string') return method;
   const make = (methods as Record<string, (() => Method) | undefined>)[method];
-  if (make === undefined) throw new SparringError('INVALID_ARGUMENT', `train: method: ${oneOf(method, Object.keys(methods))}`);
+  if (make === undefined)
+    throw new SparringError('INVALID_ARGUMENT', `train: method: ${oneOf(method, Object.keys(methods))}`);
   return make();
 }
 
@@ -135,15 +154,29 @@ function methodOf(method: Method | string): Method {
  * }
  * ```
  */
-export async function* train(model: Module, data: Dataset, options: TrainOptions = {}): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
+export async function* train(
+  model: Module,
+  data: Dataset,
+  options: TrainOptions = {},
+): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
   const { epochs, batchSize, seed, signal, validation, checkpoint, ...rest } = parseOptions(schema, options, 'train');
   const method = methodOf(rest.method);
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
   const parameters = model.parameters();
-  if (parameters.length === 0) throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
+  if (parameters.length === 0)
+    throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
   const optimizer: Optimizer = optimizers[name](parameters, settings);
-  const identity = JSON.stringify({ method: method.name, ...method.settings, optimizer: rest.optimizer, epochs, batchSize, seed, data: data.name, examples: data.rows.length });
+  const identity = JSON.stringify({
+    method: method.name,
+    ...method.settings,
+    optimizer: rest.optimizer,
+    epochs,
+    batchSize,
+    seed,
+    data: data.name,
+    examples: data.rows.length,
+  });
 
   const examples = new Examples(data);
   const update = planned((rows: Tensor, rate: Tensor, tick: Tensor) =>
@@ -171,12 +204,19 @@ export async function* train(model: Module, data: Dataset, options: TrainOptions
         model.train();
         const rate = optimizer.rate * schedule(optimizer.steps, steps);
         const loss = await scope(async () => {
-          const inputs = [tensor(rows), tensor(rate, { dtype: 'float64' }), tensor(optimizer.steps, { dtype: 'int32' })] as const;
+          const inputs = [
+            tensor(rows),
+            tensor(rate, { dtype: 'float64' }),
+            tensor(optimizer.steps, { dtype: 'int32' }),
+          ] as const;
           return (await update(...inputs))[0]!.item();
         });
         optimizer.steps++;
         if (!Number.isFinite(loss)) {
-          throw new SparringError('NOT_FINITE', `train: expected a finite loss, received ${loss} at step ${optimizer.steps}; a lower rate than ${rate.toPrecision(3)} may help`);
+          throw new SparringError(
+            'NOT_FINITE',
+            `train: expected a finite loss, received ${loss} at step ${optimizer.steps}; a lower rate than ${rate.toPrecision(3)} may help`,
+          );
         }
         total += loss * rows.length;
         yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
@@ -184,8 +224,20 @@ export async function* train(model: Module, data: Dataset, options: TrainOptions
       model.eval();
       const measured = validation && (await accuracy(model, validation, { ...(signal && { signal }) }));
       const seconds = (performance.now() - epochStarted) / 1000;
-      last = { type: 'epoch', epoch: epoch + 1, epochs, loss: total / data.rows.length, validation: measured && measured.correct / measured.total, seconds };
-      if (checkpoint !== undefined) await writeCheckpoint(checkpoint, model, optimizer, { settings: identity, epoch: epoch + 1, steps: optimizer.steps });
+      last = {
+        type: 'epoch',
+        epoch: epoch + 1,
+        epochs,
+        loss: total / data.rows.length,
+        validation: measured && measured.correct / measured.total,
+        seconds,
+      };
+      if (checkpoint !== undefined)
+        await writeCheckpoint(checkpoint, model, optimizer, {
+          settings: identity,
+          epoch: epoch + 1,
+          steps: optimizer.steps,
+        });
       yield last;
     }
   } finally {
