@@ -95,6 +95,9 @@ const std::vector<Case2d> cases2d{
     {16, 4, 9, 9, 6, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 2},
     {23, 2, 4, 4, 3, {4, 4}, {1, 1}, {0, 0}, {1, 1}, 1},
     {31, 1, 7, 9, 3, {3, 5}, {1, 3}, {2, 2}, {2, 1}, 1},
+    // Pixels to the right that no tap reaches, with and without images worked on together.
+    {16, 2, 9, 9, 3, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1},
+    {2, 2, 17, 17, 3, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1},
     // Planes whose size is a power of two.
     {5, 16, 16, 16, 18, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1},
     // Images and weights too large for the cache.

@@ -63,7 +63,8 @@ std::shared_ptr<Plan> traced(const TensorType& type, const Tensor& weight) {
   Trace trace;
   const Tensor input = Tensor::placeholder(type);
   const Values outputs = network(input, weight);
-  return std::make_shared<Plan>(trace.take(), std::vector{input}, std::vector{outputs[0].tensor(), outputs[1].tensor()});
+  return std::make_shared<Plan>(trace.take(), std::vector{input},
+                                std::vector{outputs[0].tensor(), outputs[1].tensor()});
 }
 
 TEST(aPlanGivesWhatTheOpsGive) {
@@ -91,6 +92,7 @@ TEST(plansRunOnSeveralThreadsAtOnce) {
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (int index = 0; index < 3; index++) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
 }
@@ -107,7 +109,8 @@ TEST(aPlanAllocatesOnlyItsOutputs) {
 
 TEST(otherInputsThanTracedAreRefused) {
   const auto plan = traced({{3, 5}, DType::float32}, randomTensor({7, 5}, DType::float32, 1));
-  CHECK_FAILS(plan->run({randomTensor({4, 5}, DType::float32, 2)}), ErrorCode::shapeMismatch, "input 0 expects float32 [3,5]");
+  CHECK_FAILS(plan->run({randomTensor({4, 5}, DType::float32, 2)}), ErrorCode::shapeMismatch,
+              "input 0 expects float32 [3,5]");
   CHECK_FAILS(plan->run({}), ErrorCode::invalidArgument, "expected 1 inputs");
 }
 

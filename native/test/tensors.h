@@ -13,7 +13,7 @@ namespace sparring::test {
 
 /** Numbers in [-1, 1), the same for the same seed. */
 inline Tensor randomTensor(const Shape& shape, DType dtype, uint32_t seed) {
-  const Tensor result = Tensor::allocate({shape, dtype});
+  Tensor result = Tensor::allocate({shape, dtype});
   dispatchFloat(dtype, [&](auto zero) {
     using T = decltype(zero);
     for (int64_t i = 0; i < result.size(); i++) {
@@ -24,7 +24,7 @@ inline Tensor randomTensor(const Shape& shape, DType dtype, uint32_t seed) {
 }
 
 inline Tensor tensorOf(const Shape& shape, const std::vector<float>& values) {
-  const Tensor result = Tensor::allocate({shape, DType::float32});
+  Tensor result = Tensor::allocate({shape, DType::float32});
   std::copy(values.begin(), values.end(), result.data<float>());
   return result;
 }

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
+import { Module } from '../nn/module.js';
 import { parseOptions } from '../options.js';
 import { add, argmax, cast, concat, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
@@ -80,9 +81,13 @@ export interface AttackOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
+/** Whether a network or a part of it is in training mode. */
+const trains = (model: Target): boolean =>
+  model.training === true || (model instanceof Module && model.children().some(([, child]) => trains(child)));
+
 /** Refuses a network that would not be measured as it is used. */
 export function guardEvaluating(name: string, model: Target): void {
-  if (model.training !== true) return;
+  if (!trains(model)) return;
   throw new SparringError(
     'TRAINING_MODE',
     `${name}: expected a network in evaluation mode, received one in training mode; call model.eval() first`,

@@ -58,6 +58,9 @@ for (const [name, attack] of all) {
       'TRAINING_MODE',
       name,
     );
+    const mixed = models.mlp({ inputs: 4, classes: 3, hidden: [4], dropout: 0.5 }).eval();
+    mixed.layers[2]!.train();
+    await refused(t, 'a part in training mode', () => attack(mixed, x, y, { epsilon }), 'TRAINING_MODE', name);
     training.dispose();
     await refused(
       t,

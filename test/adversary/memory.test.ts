@@ -58,7 +58,11 @@ for (const [what, model, shape] of [
       };
       t.deepEqual(await left(disposed), nothing, `${name}, its result disposed`);
       const before = memory().tensors;
-      const result = await attack(model, x, y, options);
+      const alive: number[] = [];
+      const onProgress = (): number => alive.push(memory().tensors);
+      const result = await attack(model, x, y, { ...options, batchSize: 1, onProgress });
+      const each = new Set(alive.slice(1).map((count, i) => count - alive[i]!));
+      t.deepEqual([...each], [Object.keys(result).length], `${name}: a batch leaves its result and nothing else`);
       t.equal(memory().tensors - before, Object.keys(result).length, `${name}: no tensor but its result`);
       t.deepEqual(
         await left(() => attack(model, x, y, { ...options, epsilon: -1 }).catch(swallow)),

@@ -2,11 +2,15 @@ import test from 'tape';
 import {
   accuracy,
   accuracyCurve,
+  add,
   attacks,
+  concat,
   div,
   evaluate,
   fromArrays,
   models,
+  mul,
+  sin,
   softmax,
   tensor,
   transferred,
@@ -17,7 +21,7 @@ import {
   type Target,
   type Tensor,
 } from '../../src/index.js';
-import { network, normNames, predictions } from '../adversary/networks.js';
+import { network, normNames, numbers, predictions } from '../adversary/networks.js';
 import { refused } from '../adversary/refused.js';
 import { specimen } from './specimen.js';
 
@@ -32,6 +36,9 @@ function plain({ inputs, labels, rows, scale, shape }: Dataset): { x: Tensor; y:
   );
   return { x: tensor(values, { shape: [rows.length, ...shape] }), y: Array.from(rows, (row) => labels[row]!) };
 }
+
+/** Numbers between 0 and 1. */
+const seededInputs = (count: number): Float32Array => Float32Array.from(numbers(count, 1, 0, 1));
 
 /** Wilson's interval by its definition: where |p - k/n| = 1.96 √(p (1 - p) / n). */
 function wilsonByBisection(k: number, n: number): [number, number] {
@@ -53,7 +60,7 @@ const figure = (standing: readonly boolean[]): Figure => wilson(standing.filter(
 test('evaluate: agrees with hand counts, with the attacks, with transferred and with the curve', async (t) => {
   const { model, other, data } = await specimen();
   const { x, y } = plain(data);
-  const epsilons = [0, 0.3, 1.5];
+  const epsilons = [0, 0.3, 30];
   const right = (net: Target, inputs: Tensor): boolean[] => predictions(net, inputs).map((label, i) => label === y[i]);
   const clean = right(model, x);
   t.deepEqual(await accuracy(model, data), { correct: clean.filter(Boolean).length, total: 130 }, 'accuracy counts');
@@ -116,6 +123,25 @@ test('evaluate: agrees with hand counts, with the attacks, with transferred and 
       'the lengths of the curve',
     );
   }
+});
+
+test('evaluate: a wrong input that the perturbation would put right still counts as wrong', async (t) => {
+  // The class changes with every half turn of 5 x: a long step from a wrong place may end in a right one.
+  const waves = network((x) => concat([sin(mul(x, 5)), mul(x, 0)], { axis: 1 }));
+  const data = fromArrays({ inputs: seededInputs(60), labels: new Uint8Array(60), shape: [1], classes: 2 });
+  const epsilons = [0, 0.2, 0.5, 0.9];
+  const { clean, robust } = await evaluate(waves, data, { epsilons, attacks: [...names] });
+  t.ok(clean.mean > 0.2 && clean.mean < 0.8, `clean ${clean.mean}`);
+  const curve = await accuracyCurve(waves, data, { epsilons });
+  for (const { attack, epsilon, accuracy: found } of robust) {
+    const point = curve.find((each) => each.epsilon === epsilon)!;
+    t.deepEqual(point.accuracy[attack as (typeof names)[number]], found, `${attack}, ${epsilon}: ${found.mean}`);
+    t.ok(found.mean <= clean.mean, 'no more than clean');
+  }
+  const { x, y } = plain(data);
+  const wrong = predictions(waves, x).map((label, i) => label !== y[i]);
+  const further = predictions(waves, add(x, 0.5)).filter((label, i) => wrong[i]! && label === y[i]);
+  t.ok(further.length > 0, 'there are such inputs');
 });
 
 test("evaluate: intervals are Wilson's", async (t) => {
