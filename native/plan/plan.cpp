@@ -105,11 +105,20 @@ void Plan::assignBuffers() {
     for (const Tensor& output : call.outputs) {
       Storage* storage = output.storage().get();
       if (outside.contains(storage)) continue;
+      const auto bufferAt = [&](const Tensor& tensor) {
+        const auto found = bufferOf.find(tensor.storage().get());
+        return found == bufferOf.end() ? buffers.size() : found->second;
+      };
+      const auto walkedAlike = [&](const Tensor& input) {
+        return input.bytes() == output.bytes() && input.storage()->bytes() == output.bytes() &&
+               dtypeBytes(input.dtype()) == dtypeBytes(output.dtype()) && input.shape() == output.shape();
+      };
+      // Every operand in the buffer must be read where it is overwritten: another may be a stretched row of the same.
       const auto reusable = [&](const Tensor& input) {
-        const auto found = bufferOf.find(input.storage().get());
-        return found != bufferOf.end() && buffers[found->second].last == at && input.bytes() == output.bytes() &&
-               input.storage()->bytes() == output.bytes() && dtypeBytes(input.dtype()) == dtypeBytes(output.dtype()) &&
-               input.shape() == output.shape();
+        const size_t index = bufferAt(input);
+        return index < buffers.size() && buffers[index].last == at &&
+               std::all_of(call.inputs.begin(), call.inputs.end(),
+                           [&](const Tensor& other) { return bufferAt(other) != index || walkedAlike(other); });
       };
       const auto taken =
           call.op->elementwise ? std::find_if(call.inputs.begin(), call.inputs.end(), reusable) : call.inputs.end();

@@ -40,7 +40,7 @@ export const profiles = {
     seeds: 1,
     recipes: [
       { model: 'mlp', method: methods.normal(), epochs: 5, batchSize: 128, optimizer: sgd, cost: 10 },
-      { model: 'mlp', method: methods.lwa({ epsilon: 1.5 }), epochs: 6, batchSize: 128, optimizer: sgd, cost: 14 },
+      { model: 'mlp', method: methods.lwa({ epsilon: 1.5 }), epochs: 5, batchSize: 128, optimizer: sgd, cost: 14 },
       { model: 'lenet', method: methods.normal(), epochs: 3, batchSize: 128, optimizer: sgd, cost: 17 },
     ],
     epsilon: 1.5,
