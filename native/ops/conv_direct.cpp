@@ -13,7 +13,7 @@ constexpr int64_t blockNumbers = 64 * 1024;
 /** The same for correlations, which read it all again for every few outputs. */
 constexpr int64_t correlatedNumbers = 32 * 1024;
 /** Numbers that a tile of the weight's cotangent may read before the next begins, so that they stay in the first-level cache. */
-constexpr int64_t tileNumbers = 5 * 1024;
+constexpr int64_t tileNumbers = 11 * 512;
 
 int64_t ceilDivide(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 int64_t floorDivide(int64_t a, int64_t b) { return -ceilDivide(-a, b); }
@@ -277,7 +277,7 @@ ConvCorrelation<T>::ConvCorrelation(const ConvGeometry& geometry, int64_t batch)
   // Rows of one set of images that lie together, or all rows of several sets: as many as stay in the first-level cache
   // while a tile reads them, and of so many channels that all stay in the second-level one.
   const auto footprint = [&](RowRange rows) {
-    return Kernels<T>::mostOutputs * rows.count() * out_.row() + 2 * image_.size(1, this->imageRowsOf(rows));
+    return Kernels<T>::mostOutputs * rows.count() * out_.row() + image_.size(1, this->imageRowsOf(rows));
   };
   const int64_t rows = g_.outHeight * tileNumbers / footprint({0, g_.outHeight});
   rowBlocks_ = Cut::atMost(g_.outHeight, std::max<int64_t>(1, rows));

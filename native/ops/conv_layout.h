@@ -60,7 +60,8 @@ class ConvLayout {
   /** Rows of the channels that begin at `tensor`, of `count` images `step` apart, to be read. */
   ConvView<const T*> read(const T* tensor, int64_t step, int64_t count, int64_t channels, RowRange rows, Across across,
                           T* scratch) const {
-    const bool crowd = across == Across::channels ? crowded(channels, planeSize()) : crowded(count, step);
+    // A cache set holds 8 lines; of a channel a tile reads more than one, in rows that follow each other.
+    const bool crowd = across == Across::channels ? crowded(channels, 4, planeSize()) : crowded(count, 8, step);
     if (inPlace() && !crowd) return {tensor, planeSize(), step};
     const ConvView<T*> view = scratchView(channels, rows, scratch);
     for (int64_t first = 0; first < count; first += s_.images) {
@@ -105,8 +106,8 @@ class ConvLayout {
    * Whether so many places, a multiple of a large power of two apart, would crowd into few sets of the first-level cache
    * and drive each other out.
    */
-  static bool crowded(int64_t count, int64_t step) {
-    return count >= 4 && step * static_cast<int64_t>(sizeof(T)) % 1024 == 0;
+  static bool crowded(int64_t count, int64_t least, int64_t step) {
+    return count >= least && step * static_cast<int64_t>(sizeof(T)) % 1024 == 0;
   }
   /** The same or a little more: an odd number of cache lines. */
   static int64_t spaced(int64_t numbers) {

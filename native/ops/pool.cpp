@@ -1,7 +1,8 @@
 /** Pooling over windows of the last two axes, and the pairs of adjoint maps that its derivatives are made of. */
+#include <cstring>
 #include <limits>
+#include <type_traits>
 
-#include "core/clones.h"
 #include "core/parallel.h"
 #include "ops/ops.h"
 
@@ -143,60 +144,156 @@ void eachPlane(int64_t planes, int64_t work, const Body& body) {
 
 int64_t planesOf(const Tensor& tensor) { return tensor.shape().product(0, tensor.rank() - 2); }
 
-/** Calls visit(output row, image row, tap, first column, last column) for each tap of each window, as runs of columns. */
-template <class Visit>
-void eachTap(const Windows& w, int64_t row, Visit visit) {
-  for (int64_t ky = 0; ky < w.kernel[0]; ky++) {
-    const int64_t y = row * w.stride[0] - w.padding[0] + ky;
-    if (y < 0 || y >= w.height) continue;
-    for (int64_t kx = 0; kx < w.kernel[1]; kx++) {
-      const int64_t shift = kx - w.padding[1];
-      const int64_t stride = w.stride[1];
-      const int64_t begin = std::min(w.outWidth, shift >= 0 ? 0 : (-shift + stride - 1) / stride);
-      const int64_t end = std::clamp((w.width - shift + stride - 1) / stride, begin, w.outWidth);
-      visit(y * w.width + shift, begin, end);
-    }
+/** Windows begin to end of an axis. */
+struct Range {
+  int64_t begin, end;
+};
+
+/** The windows of an axis that have no padding in them. */
+Range insideOf(const Windows& w, int axis) {
+  const int64_t length = axis == 0 ? w.height : w.width;
+  const int64_t count = axis == 0 ? w.outHeight : w.outWidth;
+  const int64_t begin = std::min(count, (w.padding[axis] + w.stride[axis] - 1) / w.stride[axis]);
+  const int64_t room = length + w.padding[axis] - w.kernel[axis];
+  return {begin, std::clamp(room < 0 ? 0 : room / w.stride[axis] + 1, begin, count)};
+}
+
+/** The pixels of an axis that a window has, the padding left out. */
+Range pixelsOf(const Windows& w, int axis, int64_t window) {
+  const int64_t begin = window * w.stride[axis] - w.padding[axis];
+  return {std::max<int64_t>(0, begin), std::min(axis == 0 ? w.height : w.width, begin + w.kernel[axis])};
+}
+
+/**
+ * Calls inside(row, begin, end) for windows of a row that have no padding in them, where they are `least` or more, and
+ * clipped(row, x) for each of the others.
+ */
+template <class Inside, class Clipped>
+void eachWindow(const Windows& w, int64_t least, Inside inside, Clipped clipped) {
+  const Range rows = insideOf(w, 0);
+  const Range columns = insideOf(w, 1);
+  for (int64_t row = 0; row < w.outHeight; row++) {
+    const bool some = row >= rows.begin && row < rows.end && columns.end - columns.begin >= least;
+    const Range range = some ? columns : Range{w.outWidth, w.outWidth};
+    for (int64_t x = 0; x < range.begin; x++) clipped(row, x);
+    if (some) inside(row, range.begin, range.end);
+    for (int64_t x = range.end; x < w.outWidth; x++) clipped(row, x);
   }
 }
 
-/** Takes over where the tap's pixel is larger, or no number. A fixed step lets the compiler vectorise the strided read. */
-template <int fixedStep, class T>
-SPARRING_CLONES void keepLargest(int64_t begin, int64_t end, int64_t step, const T* plane, int32_t offset, T* best,
-                                 int32_t* index) {
-  const int64_t by = fixedStep > 0 ? fixedStep : step;
-  const T* pixels = plane + offset;
-  for (int64_t x = begin; x < end; x++) {
-    const T pixel = pixels[x * by];
-    const bool wins = pixel > best[x] || pixel != pixel;
-    best[x] = wins ? pixel : best[x];
-    index[x] = wins ? offset + static_cast<int32_t>(x * by) : index[x];
+/** Four numbers, and four places of numbers, that are worked on at once: vectors that all machines have. */
+template <class T>
+struct Four {
+  static constexpr int64_t count = 4;
+  using Place = std::conditional_t<sizeof(T) == sizeof(int32_t), int32_t, int64_t>;
+  using Numbers __attribute__((vector_size(count * sizeof(T)))) = T;
+  using Places __attribute__((vector_size(count * sizeof(T)))) = Place;
+
+  /** Reads those from the first on, `stride` apart. */
+  static void read(const T* first, int64_t stride, Numbers& numbers) {
+    if (stride == 1) {
+      std::memcpy(&numbers, first, sizeof(numbers));
+    } else {
+      numbers = Numbers{first[0], first[stride], first[2 * stride], first[3 * stride]};
+    }
+  }
+};
+
+/** The largest pixels of windows without padding, at least four of them, from the corner of the first on. */
+template <class T>
+void maxInside(const Windows& w, int64_t count, const T* plane, int64_t corner, T* values, int32_t* index) {
+  using Place = typename Four<T>::Place;
+  const auto [kernelY, kernelX] = w.kernel;
+  const int64_t stride = w.stride[1];
+  const auto step = static_cast<Place>(stride);
+  const typename Four<T>::Places steps{0, step, 2 * step, 3 * step};
+  typename Four<T>::Numbers pixels;
+  for (int64_t block = 0; block < count; block += Four<T>::count) {
+    const int64_t x = std::min(block, count - Four<T>::count);
+    const int64_t first = corner + x * stride;
+    auto best = typename Four<T>::Numbers{} - std::numeric_limits<T>::infinity();
+    auto at = steps + static_cast<Place>(first);
+    for (int64_t ky = 0; ky < kernelY; ky++) {
+      for (int64_t place = first + ky * w.width; place < first + ky * w.width + kernelX; place++) {
+        Four<T>::read(plane + place, stride, pixels);
+        const auto wins = (pixels > best) | (pixels != pixels);
+        best = wins ? pixels : best;
+        at = wins ? steps + static_cast<Place>(place) : at;
+      }
+    }
+    for (int64_t i = 0; i < Four<T>::count; i++) {
+      values[x + i] = best[i];
+      index[x + i] = static_cast<int32_t>(at[i]);
+    }
   }
 }
 
 template <class T>
-void maxPoolPlane(const Windows& w, const T* plane, T* values, int32_t* index) {
-  const auto keep = w.stride[1] == 1 ? keepLargest<1, T> : w.stride[1] == 2 ? keepLargest<2, T> : keepLargest<0, T>;
-  for (int64_t row = 0; row < w.outHeight; row++) {
-    T* best = values + row * w.outWidth;
-    int32_t* at = index + row * w.outWidth;
-    const int64_t top = std::max<int64_t>(0, row * w.stride[0] - w.padding[0]) * w.width;
-    for (int64_t x = 0; x < w.outWidth; x++) {
-      best[x] = -std::numeric_limits<T>::infinity();
-      at[x] = static_cast<int32_t>(top + std::max<int64_t>(0, x * w.stride[1] - w.padding[1]));
+void maxClipped(const Windows& w, int64_t row, int64_t x, const T* plane, T* value, int32_t* index) {
+  const Range rows = pixelsOf(w, 0, row);
+  const Range columns = pixelsOf(w, 1, x);
+  int64_t at = rows.begin * w.width + columns.begin;
+  T best = plane[at];
+  for (int64_t y = rows.begin; y < rows.end; y++) {
+    for (int64_t place = y * w.width + columns.begin; place < y * w.width + columns.end; place++) {
+      const T pixel = plane[place];
+      const int64_t wins = int64_t{pixel > best} | int64_t{pixel != pixel};  // no branch: there is no guessing it
+      best = wins != 0 ? pixel : best;
+      at += wins * (place - at);
     }
-    eachTap(w, row, [&](int64_t offset, int64_t begin, int64_t end) {
-      keep(begin, end, w.stride[1], plane, static_cast<int32_t>(offset), best, at);
-    });
   }
+  *value = best;
+  *index = static_cast<int32_t>(at);
+}
+
+/** The sums of windows without padding, at least four of them, times `share`. */
+template <class T>
+void meanInside(const Windows& w, int64_t count, const T* corner, T share, T* means) {
+  const auto [kernelY, kernelX] = w.kernel;
+  const int64_t stride = w.stride[1];
+  typename Four<T>::Numbers pixels;
+  for (int64_t block = 0; block < count; block += Four<T>::count) {
+    const int64_t x = std::min(block, count - Four<T>::count);
+    typename Four<T>::Numbers sum{};
+    for (int64_t ky = 0; ky < kernelY; ky++) {
+      for (int64_t kx = 0; kx < kernelX; kx++) {
+        Four<T>::read(corner + ky * w.width + x * stride + kx, stride, pixels);
+        sum += pixels;
+      }
+    }
+    for (int64_t i = 0; i < Four<T>::count; i++) means[x + i] = sum[i] * share;
+  }
+}
+
+template <class T>
+T meanClipped(const Windows& w, int64_t row, int64_t x, const T* plane, T share) {
+  const Range rows = pixelsOf(w, 0, row);
+  const Range columns = pixelsOf(w, 1, x);
+  T sum = 0;
+  for (int64_t y = rows.begin; y < rows.end; y++) {
+    for (int64_t column = columns.begin; column < columns.end; column++) sum += plane[y * w.width + column];
+  }
+  return sum * share;
 }
 
 void runMaxPool(Tensors in, Tensors out, const Attributes& attributes) {
   const Windows w = windowsOf(in[0].shape(), attributes);
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t plane) {
-      maxPoolPlane(w, in[0].data<T>() + plane * w.planeSize(), out[0].data<T>() + plane * w.outSize(),
-                   out[1].data<int32_t>() + plane * w.outSize());
+    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t number) {
+      const T* plane = in[0].data<T>() + number * w.planeSize();
+      T* values = out[0].data<T>() + number * w.outSize();
+      int32_t* index = out[1].data<int32_t>() + number * w.outSize();
+      eachWindow(
+          w, Four<T>::count,
+          [&](int64_t row, int64_t begin, int64_t end) {
+            const int64_t corner = (row * w.stride[0] - w.padding[0]) * w.width + begin * w.stride[1] - w.padding[1];
+            const int64_t at = row * w.outWidth + begin;
+            maxInside(w, end - begin, plane, corner, values + at, index + at);
+          },
+          [&](int64_t row, int64_t x) {
+            maxClipped(w, row, x, plane, values + row * w.outWidth + x, index + row * w.outWidth + x);
+          });
     });
   });
 }
@@ -242,16 +339,16 @@ void runAveragePool(Tensors in, Tensors out, const Attributes& attributes) {
   const Windows w = windowsOf(in[0].shape(), attributes);
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t plane) {
-      const T* from = in[0].data<T>() + plane * w.planeSize();
-      for (int64_t row = 0; row < w.outHeight; row++) {
-        T* means = out[0].data<T>() + plane * w.outSize() + row * w.outWidth;
-        std::fill_n(means, w.outWidth, T{0});
-        eachTap(w, row, [&](int64_t offset, int64_t begin, int64_t end) {
-          for (int64_t x = begin; x < end; x++) means[x] += from[offset + x * w.stride[1]];
-        });
-        for (int64_t x = 0; x < w.outWidth; x++) means[x] *= share<T>(w);
-      }
+    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t number) {
+      const T* plane = in[0].data<T>() + number * w.planeSize();
+      T* means = out[0].data<T>() + number * w.outSize();
+      eachWindow(
+          w, Four<T>::count,
+          [&](int64_t row, int64_t begin, int64_t end) {
+            const int64_t corner = (row * w.stride[0] - w.padding[0]) * w.width + begin * w.stride[1] - w.padding[1];
+            meanInside(w, end - begin, plane + corner, share<T>(w), means + row * w.outWidth + begin);
+          },
+          [&](int64_t row, int64_t x) { means[row * w.outWidth + x] = meanClipped(w, row, x, plane, share<T>(w)); });
     });
   });
 }
@@ -260,15 +357,30 @@ void runAveragePoolGrad(Tensors in, Tensors out, const Attributes& attributes) {
   const Windows w = windowsOf(out[0].shape(), attributes);
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t plane) {
-      T* to = out[0].data<T>() + plane * w.planeSize();
-      std::fill_n(to, w.planeSize(), T{0});
-      for (int64_t row = 0; row < w.outHeight; row++) {
-        const T* cotangents = in[0].data<T>() + plane * w.outSize() + row * w.outWidth;
-        eachTap(w, row, [&](int64_t offset, int64_t begin, int64_t end) {
-          for (int64_t x = begin; x < end; x++) to[offset + x * w.stride[1]] += cotangents[x] * share<T>(w);
-        });
-      }
+    eachPlane(planesOf(in[0]), w.planeSize(), [&](int64_t number) {
+      const T* cotangents = in[0].data<T>() + number * w.outSize();
+      T* plane = out[0].data<T>() + number * w.planeSize();
+      std::fill_n(plane, w.planeSize(), T{0});
+      eachWindow(
+          w, 1,
+          [&](int64_t row, int64_t begin, int64_t end) {
+            T* corner = plane + (row * w.stride[0] - w.padding[0]) * w.width - w.padding[1];
+            for (int64_t tap = 0; tap < w.kernel[0] * w.kernel[1]; tap++) {
+              T* pixels = corner + tap / w.kernel[1] * w.width + tap % w.kernel[1];
+              for (int64_t x = begin; x < end; x++) {
+                pixels[x * w.stride[1]] += cotangents[row * w.outWidth + x] * share<T>(w);
+              }
+            }
+          },
+          [&](int64_t row, int64_t x) {
+            const Range columns = pixelsOf(w, 1, x);
+            const Range rows = pixelsOf(w, 0, row);
+            for (int64_t y = rows.begin; y < rows.end; y++) {
+              for (int64_t column = columns.begin; column < columns.end; column++) {
+                plane[y * w.width + column] += cotangents[row * w.outWidth + x] * share<T>(w);
+              }
+            }
+          });
     });
   });
 }

@@ -76,12 +76,24 @@ TEST(maxPoolFindsTheFirstLargestPixelOfEachWindow) {
 TEST(maxPoolKeepsWhatIsNoNumberAndNamesAPixelOfItsWindow) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float low = -std::numeric_limits<float>::infinity();
-  const Tensor image = tensorOf({2, 4}, {1, nan, low, low, 5, 2, low, low});
-  const Values result = call(findOp("maxPool2d"), {image}, {{"kernel", std::vector<int64_t>{2, 2}}});
-  const std::vector<double> best = valuesOf(result[0].tensor());
-  CHECK(best[0] != best[0]);
-  CHECK(best[1] == low);
-  CHECK((valuesOf(result[1].tensor()) == std::vector<double>{1, 2}));
+  // Few windows, and as many as are worked on at once.
+  for (const int64_t repeats : {1, 4}) {
+    std::vector<float> pixels;
+    for (const auto& row : {std::vector<float>{1, nan, low, low}, std::vector<float>{5, 2, low, low}}) {
+      for (int64_t i = 0; i < repeats; i++) pixels.insert(pixels.end(), row.begin(), row.end());
+    }
+    const Values result =
+        call(findOp("maxPool2d"), {tensorOf({2, 4 * repeats}, pixels)}, {{"kernel", std::vector<int64_t>{2, 2}}});
+    const std::vector<double> best = valuesOf(result[0].tensor());
+    const std::vector<double> where = valuesOf(result[1].tensor());
+    for (int64_t i = 0; i < repeats; i++) {
+      const auto window = static_cast<size_t>(2 * i);
+      CHECK(best[window] != best[window]);
+      CHECK(best[window + 1] == low);
+      CHECK(where[window] == static_cast<double>(4 * i + 1));
+      CHECK(where[window + 1] == static_cast<double>(4 * i + 2));
+    }
+  }
 }
 
 TEST(averagePoolCountsPadding) {
