@@ -113,6 +113,7 @@ export {
   type AttackResult,
   type BatchAttack,
   type Labels,
+  type Outcome,
   type Target,
 } from './adversary/attack.js';
 export type { BudgetedOptions } from './adversary/budgeted.js';

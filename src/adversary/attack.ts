@@ -4,7 +4,7 @@ import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
 import { parseOptions } from '../options.js';
-import { add, argmax, cast, concat, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
+import { add, argmax, cast, concat, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
@@ -28,6 +28,8 @@ export interface AttackResult {
   norms: Tensor;
   /** How often the network was evaluated for each input; int32 [B]. */
   queries: Tensor;
+  /** How many rows were pulled back through the network for each input; int32 [B]. 0 for an attack that needs no gradient. */
+  backwards: Tensor;
 }
 
 const range = v.pipe(
@@ -52,6 +54,7 @@ export const attackEntries = {
   norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
   clip: v.optional(range),
   batchSize: v.optional(atLeastOne, 500),
+  rows: v.optional(v.instance(Int32Array)),
   signal: v.optional(v.instance(AbortSignal)),
   onProgress: v.optional(
     v.custom<(done: number, total: number) => void>((value) => typeof value === 'function', 'expected a function'),
@@ -75,6 +78,11 @@ export interface AttackOptions {
   clip?: [number, number];
   /** How many examples are worked on at once, 500 by default. The results do not depend on it. */
   batchSize?: number;
+  /**
+   * The numbers of the examples, which random numbers are keyed by and messages name: 0, 1, ... by default. An example
+   * keeps its result when it is attacked in other company under the same number.
+   */
+  rows?: Int32Array;
   /** Stops the attack between batches: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Told after each batch how many examples are done. */
@@ -95,7 +103,13 @@ export function guardEvaluating(name: string, model: Target): void {
 }
 
 /** Refuses what would make a robustness figure wrong in silence. */
-function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly [number, number] | undefined): void {
+function guard(
+  name: string,
+  model: Target,
+  x: Tensor,
+  y: Tensor,
+  { clip, rows }: { clip?: readonly [number, number] | undefined; rows?: Int32Array | undefined },
+): void {
   const refuse = (code: 'SHAPE_MISMATCH' | 'OUT_OF_RANGE' | 'NOT_FINITE' | 'DTYPE_MISMATCH', what: string): never => {
     throw new SparringError(code, `${name}: ${what}`);
   };
@@ -107,6 +121,8 @@ function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly
   if (y.dtype !== 'int32' || y.shape.length !== 1 || y.shape[0] !== x.shape[0]) {
     refuse('SHAPE_MISMATCH', `expected int32 labels [${x.shape[0]}], received ${y.dtype} [${y.shape.join(',')}]`);
   }
+  if (rows !== undefined && rows.length !== x.shape[0])
+    refuse('SHAPE_MISMATCH', `rows: expected ${x.shape[0]}, one an example, received ${rows.length}`);
   const [low, high] = clip ?? [-Infinity, Infinity];
   // Rounded as inputs are: a stored 0.1 is a little more than the number 0.1 that bounds it.
   const round = x.dtype === 'float32' ? Math.fround : Number;
@@ -114,7 +130,8 @@ function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly
   if (scope(() => fits(min(x).item()) && fits(max(x).item()))) return;
   const numbers = x.data();
   const at = numbers.findIndex((value) => !fits(value));
-  const place = `input ${Math.floor(at / (x.size / x.shape[0]!))}`;
+  const index = Math.floor(at / (x.size / x.shape[0]!));
+  const place = `input ${rows?.[index] ?? index}`;
   if (!Number.isFinite(numbers[at]))
     refuse('NOT_FINITE', `expected finite inputs, received ${numbers[at]} in ${place}`);
   refuse(
@@ -123,14 +140,14 @@ function guard(name: string, model: Target, x: Tensor, y: Tensor, clip: readonly
   );
 }
 
-/** Refuses logits that compare with nothing: they would count as withstanding. `first` is the number of the first input. */
-export function guardFinite(name: string, logits: Tensor, first: number): void {
+/** Refuses logits that compare with nothing: they would count as withstanding. `rows` are the inputs' numbers. */
+export function guardFinite(name: string, logits: Tensor, rows: Int32Array): void {
   const z = logits.data();
   const bad = z.findIndex((value) => !Number.isFinite(value));
   if (bad < 0) return;
   throw new SparringError(
     'NOT_FINITE',
-    `${name}: expected finite logits, received ${z[bad]} for input ${first + Math.floor(bad / logits.shape[1]!)}`,
+    `${name}: expected finite logits, received ${z[bad]} for input ${rows[Math.floor(bad / logits.shape[1]!)]}`,
   );
 }
 
@@ -146,8 +163,11 @@ function labelled(name: string, labels: Labels): Tensor {
   return tensor(Int32Array.from(labels));
 }
 
-/** Refuses outputs that attacks would silently misread, judged by those of the first inputs. */
-export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor): void {
+/** The numbers of examples that have no others: 0, 1, ... */
+export const numbered = (count: number): Int32Array => Int32Array.from({ length: count }, (_, index) => index);
+
+/** Refuses outputs that attacks would silently misread, judged by those of the first inputs. `rows` are the inputs' numbers. */
+export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor, rows: Int32Array): void {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
     throw new SparringError(
@@ -156,7 +176,7 @@ export function guardLogits(name: string, model: Target, x: Tensor, labels: Tens
     );
   }
   const classes = logits.shape[1]!;
-  guardFinite(name, logits, 0);
+  guardFinite(name, logits, rows);
   const z = logits.data();
   const sums = sum(logits, { axes: [-1] }).data();
   if (z.every((value) => value >= 0) && sums.every((total) => Math.abs(total - 1) < 1e-3)) {
@@ -170,7 +190,7 @@ export function guardLogits(name: string, model: Target, x: Tensor, labels: Tens
   if (wrong >= 0)
     throw new SparringError(
       'OUT_OF_RANGE',
-      `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${wrong}`,
+      `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${rows[wrong]}`,
     );
 }
 
@@ -185,8 +205,15 @@ export interface AttackContext {
   signal: AbortSignal | undefined;
 }
 
-/** An attack on one batch, inputs [B, ...] and labels [B]. Logits that it gives beside its result are checked to be finite. */
-export type BatchAttack<R extends AttackResult> = (x: Tensor, y: Tensor) => Promise<R & { logits?: Tensor }>;
+/**
+ * An attack on one batch: inputs [B, ...], labels [B] and the examples' numbers int32 [B], which random numbers are to be
+ * keyed by. Logits that it gives beside its result are checked to be finite.
+ */
+export type BatchAttack<R extends AttackResult> = (
+  x: Tensor,
+  y: Tensor,
+  rows: Tensor,
+) => Promise<R & { logits?: Tensor }>;
 
 /** Any attack of this library. */
 export type Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> = (
@@ -214,13 +241,15 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
   return (model, x, labels, options) =>
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
-      const { norm, clip, batchSize, signal, onProgress } = parsed as v.InferOutput<
+      const { norm, clip, batchSize, signal, onProgress, ...rest } = parsed as v.InferOutput<
         v.StrictObjectSchema<typeof attackEntries, undefined>
       >;
       const y = labelled(name, labels);
-      guard(name, model, x, y, clip);
+      guard(name, model, x, y, { clip, rows: rest.rows });
+      const total = x.shape[0]!;
+      const rows = rest.rows ?? numbered(total);
       scope(() => {
-        guardLogits(name, model, x, y);
+        guardLogits(name, model, x, y, rows);
       });
       const plans: { dispose(): void }[] = [];
       const attack = build(parsed, {
@@ -234,14 +263,18 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
         },
       });
       const parts: Record<string, Tensor>[] = [];
-      const total = x.shape[0]!;
       try {
         for (let start = 0; start < total; start += batchSize) {
           signal?.throwIfAborted();
           const end = Math.min(total, start + batchSize);
           const part = await scope(async () => {
-            const { logits, ...result } = await attack(slice(x, [start], [end]), slice(y, [start], [end]));
-            if (logits !== undefined) guardFinite(name, logits, start);
+            const these = rows.subarray(start, end);
+            const { logits, ...result } = await attack(
+              slice(x, [start], [end]),
+              slice(y, [start], [end]),
+              tensor(these),
+            );
+            if (logits !== undefined) guardFinite(name, logits, these);
             return result as unknown as Record<string, Tensor>;
           });
           parts.push(part);
@@ -256,19 +289,28 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
     });
 }
 
-/** The result for adversarial inputs that took `queries` evaluations each: what became of them is measured once more. */
+/** Adversarial inputs [B, ...] of inputs and labels, and what they cost an example: whole numbers, or int32 [B]. */
+export interface Outcome {
+  x: Tensor;
+  y: Tensor;
+  norm: Norm;
+  adversarial: Tensor;
+  queries: Tensor | number;
+  backwards: Tensor | number;
+}
+
+/** The result of an attack: what became of its adversarial inputs is measured by one more evaluation, which counts. */
 export function measured(
   model: Classifier,
-  x: Tensor,
-  y: Tensor,
-  norm: Norm,
-  adversarial: Tensor,
-  queries: Tensor,
+  { x, y, norm, adversarial, queries, backwards }: Outcome,
 ): AttackResult & Record<string, Tensor> {
+  const count = (each: Tensor | number): Tensor =>
+    each instanceof Tensor ? each : full([x.shape[0]!], each, { dtype: 'int32' });
   return {
     adversarial,
     success: notEqual(argmax(model.forward(adversarial)), y),
     norms: cast(norm.length(asRows(sub(adversarial, x), x.shape.slice(1))), 'float64'),
-    queries: add(queries, 1),
+    queries: add(count(queries), 1),
+    backwards: count(backwards),
   };
 }

@@ -14,15 +14,15 @@ export interface BudgetedOptions extends AttackOptions {
 
 const schema = v.strictObject({ ...attackEntries, epsilon: epsilonEntry });
 
-/** One step of length epsilon in the rule's direction; inputs that are misclassified already are left as they are. */
-function singleStep(name: string, rule: DirectionRule): Attack<BudgetedOptions> {
+/** One step of length epsilon in the rule's direction, which takes `rows` backward rows an example; inputs that are misclassified already are left as they are. */
+function singleStep(name: string, rule: DirectionRule, rows: (classes: number) => number): Attack<BudgetedOptions> {
   return defineAttack<typeof schema, BudgetedOptions>(name, schema, ({ epsilon, clip }, { model, norm, plan }) =>
     plan((x: Tensor, y: Tensor) => {
       const { logits, direction } = rule(model, x, y, norm);
       const correct = ops.equal(ops.argmax(logits), y);
       const moved = perturbed(x, ops.mul(direction, epsilon), { norm, epsilon, clip });
       const adversarial = ops.where(ops.reshape(correct, [-1, ...x.shape.slice(1).map(() => 1)]), moved, x);
-      return { ...measured(model, x, y, norm, adversarial, ops.ones([x.shape[0]!], { dtype: 'int32' })), logits };
+      return { ...measured(model, { x, y, norm, adversarial, queries: 1, backwards: rows(logits.shape[1]!) }), logits };
     }),
   );
 }
@@ -50,7 +50,7 @@ function singleStep(name: string, rule: DirectionRule): Attack<BudgetedOptions> 
  * console.log(adversarial.shape, success.shape, Math.max(...norms.data()) <= 0.5); // [4, 8] [4] true
  * ```
  */
-export const advAlpha = singleStep('advAlpha', alphaDirection);
+export const advAlpha = singleStep('advAlpha', alphaDirection, (classes) => classes);
 
 /**
  * Adv_Loss (paper, section 3.1.1): a step of length epsilon along which the linearised likelihood of the label falls
@@ -66,7 +66,7 @@ export const advAlpha = singleStep('advAlpha', alphaDirection);
  * console.log(norms.data().every((length) => length <= 0.1)); // true
  * ```
  */
-export const advLoss = singleStep('advLoss', lossDirection);
+export const advLoss = singleStep('advLoss', lossDirection, () => 1);
 
 /**
  * Adv_Loss_Sign (paper, section 4.1): the sign of the loss gradient, brought to length epsilon in the norm. With linf it
@@ -81,4 +81,4 @@ export const advLoss = singleStep('advLoss', lossDirection);
  * console.log(queries.toArray()); // [2, 2]
  * ```
  */
-export const advLossSign = singleStep('advLossSign', lossSignDirection);
+export const advLossSign = singleStep('advLossSign', lossSignDirection, () => 1);

@@ -110,14 +110,15 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
       const next = ops.where(ops.reshape(going, [-1, 1]), longer, total);
       return { total: next, active: going, direction: found.direction, length: found.length, target: found.target };
     });
-    const finish = plan((x: Tensor, y: Tensor, total: Tensor, queries: Tensor) =>
-      measured(model, x, y, norm, moved(x, total), queries),
+    const finish = plan((x: Tensor, y: Tensor, total: Tensor, queries: Tensor, backwards: Tensor) =>
+      measured(model, { x, y, norm, adversarial: moved(x, total), queries, backwards }),
     );
 
     return async (x, y) => {
       const { logits, predicted, active, total } = await start(x, y);
       const first = await step(x, predicted, total, active);
       let state = first;
+      const classes = logits.shape[1]!;
       let queries = ops.add(active, 1);
       for (let done = 1; done < steps && ops.max(ops.cast(state.active, 'float32')).item() > 0; done++) {
         signal?.throwIfAborted();
@@ -125,7 +126,7 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
         state = await step(x, predicted, state.total, state.active);
       }
       return {
-        ...((await finish(x, y, state.total, queries)) as AttackResult),
+        ...((await finish(x, y, state.total, queries, ops.mul(ops.sub(queries, 1), classes))) as AttackResult),
         logits,
         direction: ops.reshape(first.direction, x.shape),
         length: first.length,

@@ -83,14 +83,15 @@ export async function accuracyCurve(model: Target, data: Dataset, options: Curve
   let done = 0;
   try {
     scope(() => {
-      const { x, y } = examples.batch(tensor(data.rows.slice(0, 16)));
-      guardLogits('accuracyCurve', model, x, y);
+      const first = data.rows.slice(0, 16);
+      const { x, y } = examples.batch(tensor(first));
+      guardLogits('accuracyCurve', model, x, y, first);
     });
     for (const rows of batches(data, { size: Math.min(batchSize, data.rows.length) })) {
       signal?.throwIfAborted();
       await scope(async () => {
         const { counts, logits } = await walk(tensor(rows));
-        guardFinite('accuracyCurve', logits, done);
+        guardFinite('accuracyCurve', logits, rows);
         counts.data().forEach((count, at) => (standing[at]! += count));
       });
       done += rows.length;

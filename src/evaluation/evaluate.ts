@@ -99,7 +99,7 @@ async function withstood(
       await scope(async () => {
         const { x, y } = examples.batch(tensor(rows));
         const start = done;
-        const result = await attack(model, x, y, { ...options, onProgress: (part) => report(start + part) });
+        const result = await attack(model, x, y, { ...options, rows, onProgress: (part) => report(start + part) });
         result.success.data().forEach((success, index) => (standing[start + index] = success === 0 ? 1 : 0));
         queries += total(result.queries.data() as Int32Array);
       });
@@ -188,7 +188,7 @@ export async function transferred(
     for (const rows of batches(data, { size: Math.min(data.rows.length, batchSize * batchesAtOnce) })) {
       await scope(async () => {
         const { x, y } = examples.batch(tensor(rows));
-        const { adversarial } = await run(source, x, y, shared);
+        const { adversarial } = await run(source, x, y, { ...shared, rows });
         correct += countCorrect(model, adversarial, y).item();
       });
     }
