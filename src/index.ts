@@ -4,7 +4,7 @@ export { environment, version } from './environment.js';
 
 export { Tensor, tensor, type DType, type NestedNumbers, type TensorOptions } from './tensor/tensor.js';
 export { memory, scope, type Memory } from './tensor/scope.js';
-export { planned, type Planned, type PlanOutputs } from './tensor/plan.js';
+export { planned, type Planned, type PlanOutputs, type PlanStep } from './tensor/plan.js';
 export {
   abs,
   add,

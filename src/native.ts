@@ -19,7 +19,6 @@ export interface Native {
   create(shape: readonly number[], dtype: number, data: NumberArray): NativeTensor;
   read(id: number, into: NumberArray): void;
   write(id: number, data: NumberArray): void;
-  alias(id: number): NativeTensor;
   detach(id: number): NativeTensor;
   release(id: number): void;
   call(op: string, inputs: number[], attributes?: Attributes): NativeTensor[];
@@ -37,6 +36,7 @@ export interface Native {
   planRunSync(plan: number, inputs: number[]): NativeTensor[];
   planRelease(plan: number): void;
   planInfo(plan: number): { ops: string[]; arenaBytes: number };
+  planProfile(plan: number, inputs: number[]): { op: string; seconds: number; shape: number[]; flops: number }[];
   memory(): { tensors: number; bytes: number; peakBytes: number; cachedBytes: number; allocations: number };
   trim(): void;
   threads(count?: number): number;

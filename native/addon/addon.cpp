@@ -77,14 +77,19 @@ Napi::Error toJavaScript(Napi::Env env, const char* code, const std::string& mes
 template <class Body>
 Napi::Value guarded(const Napi::CallbackInfo& info, const Body& body) {
   const Napi::Env env = info.Env();
+  const auto raise = [&](ErrorCode code, const std::string& message) {
+    // A value of the wrong kind has thrown on its own; a second exception on top of it would end the process.
+    if (env.IsExceptionPending()) env.GetAndClearPendingException();
+    toJavaScript(env, errorCodeName(code), message).ThrowAsJavaScriptException();
+  };
   try {
     return body(env, engineOf(env));
   } catch (const Error& error) {
-    toJavaScript(env, errorCodeName(error.code()), error.what()).ThrowAsJavaScriptException();
+    raise(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    toJavaScript(env, errorCodeName(ErrorCode::outOfMemory), "out of memory").ThrowAsJavaScriptException();
+    raise(ErrorCode::outOfMemory, "out of memory");
   } catch (const std::exception& error) {
-    toJavaScript(env, errorCodeName(ErrorCode::internal), error.what()).ThrowAsJavaScriptException();
+    raise(ErrorCode::internal, error.what());
   }
   return env.Undefined();
 }
@@ -141,15 +146,18 @@ Attributes attributesOf(const Napi::Value& value) {
 
 // ---- giving results ---------------------------------------------------------------------------------------------
 
-/** A new handle as { id, dtype, shape }. */
-Napi::Object describe(Napi::Env env, Engine& engine, Value value) {
-  Napi::Object result = Napi::Object::New(env);
-  const Shape& shape = value.shape();
+Napi::Array lengthsOf(Napi::Env env, const Shape& shape) {
   Napi::Array lengths = Napi::Array::New(env, static_cast<size_t>(shape.rank()));
   for (int axis = 0; axis < shape.rank(); axis++)
     lengths[static_cast<uint32_t>(axis)] = static_cast<double>(shape[axis]);
+  return lengths;
+}
+
+/** A new handle as { id, dtype, shape }. */
+Napi::Object describe(Napi::Env env, Engine& engine, Value value) {
+  Napi::Object result = Napi::Object::New(env);
   result["dtype"] = static_cast<int>(value.dtype());
-  result["shape"] = lengths;
+  result["shape"] = lengthsOf(env, value.shape());
   result["id"] = static_cast<double>(engine.keep(std::move(value)));
   return result;
 }
@@ -211,13 +219,7 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   });
 }
 
-/** alias(id): another handle to the same value; detach(id): one that the tape has forgotten. */
-Napi::Value alias(const Napi::CallbackInfo& info) {
-  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
-    return describe(env, engine, engine.value(handleOf(info[0])));
-  });
-}
-
+/** detach(id): another handle to the same numbers, of which the tape knows nothing. */
 Napi::Value detach(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
     return describe(env, engine, engine.value(handleOf(info[0])).detached());
@@ -365,6 +367,27 @@ Napi::Value planRelease(const Napi::CallbackInfo& info) {
   });
 }
 
+/** planProfile(plan, ids): runs it on this thread; what each op made and took, in order. */
+Napi::Value planProfile(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    const auto plan = engine.plan(handleOf(info[0]));
+    std::vector<double> seconds;
+    plan->run(tensorsOf(engine, info[1]), &seconds);
+    Napi::Array result = Napi::Array::New(env, seconds.size());
+    for (size_t at = 0; at < seconds.size(); at++) {
+      const Instruction& call = plan->instructions()[at];
+      const Tensor& shaped = call.outputs.empty() ? call.inputs[0] : call.outputs[0];
+      Napi::Object entry = Napi::Object::New(env);
+      entry["op"] = call.op->name;
+      entry["seconds"] = seconds[at];
+      entry["shape"] = lengthsOf(env, shaped.shape());
+      entry["flops"] = call.op->flops == nullptr ? 0 : call.op->flops(call.inputs, call.outputs, call.attributes);
+      result[static_cast<uint32_t>(at)] = entry;
+    }
+    return result;
+  });
+}
+
 /** planInfo(plan): its arena's bytes and the names of its ops in order. */
 Napi::Value planInfo(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
@@ -457,7 +480,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("create", create);
   add("read", read);
   add("write", write);
-  add("alias", alias);
   add("detach", detach);
   add("release", release);
   add("call", callOp);
@@ -469,6 +491,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("planRunSync", planRunSync);
   add("planRelease", planRelease);
   add("planInfo", planInfo);
+  add("planProfile", planProfile);
   add("memory", memory);
   add("trim", trim);
   add("threads", threads);

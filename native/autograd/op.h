@@ -42,6 +42,8 @@ struct Op {
   unsigned writesInputs = 0;
   /** Whether an output may take over the memory of an input of its type that is needed no longer. */
   bool elementwise = false;
+  /** Floating-point operations of its matrix products. Null where there are none. */
+  double (*flops)(Tensors inputs, Tensors outputs, const Attributes& attributes) = nullptr;
 };
 
 /** Makes an op known under its name. */

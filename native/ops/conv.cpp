@@ -348,6 +348,11 @@ Value weightGrad(const Vjp& vjp, const Value& image, const Value& cotangent, con
   return ops::one("conv2dWeightGrad", settings(vjp, "kernelSize", weight), image, cotangent);
 }
 
+/** Of a tensor on the side of the filters, each element meets the kernel's taps once. */
+double flopsOf(const Tensor& filtered, const Tensor& weight) {
+  return 2.0 * static_cast<double>(filtered.size() * weight.shape().last(3).size());
+}
+
 const Registration conv_({.name = "conv2d",
                           .leastInputs = 2,
                           .mostInputs = 3,
@@ -367,7 +372,8 @@ const Registration conv_({.name = "conv2d",
                                   vjp.giveBroadcast(2, ops::sum(ct, {rank - 4, rank - 2, rank - 1}));
                                 }
                               },
-                          .readsInputs = bit(0) | bit(1)});
+                          .readsInputs = bit(0) | bit(1),
+                          .flops = [](Tensors in, Tensors out, const Attributes&) { return flopsOf(out[0], in[1]); }});
 
 const Registration inputGrad_({.name = "conv2dInputGrad",
                                .leastInputs = 2,
@@ -382,7 +388,8 @@ const Registration inputGrad_({.name = "conv2dInputGrad",
                                        vjp.giveBroadcast(1, weightGrad(vjp, g, vjp.input(0), vjp.inputType(1).shape));
                                      }
                                    },
-                               .readsInputs = bit(0) | bit(1)});
+                               .readsInputs = bit(0) | bit(1),
+                               .flops = [](Tensors in, Tensors, const Attributes&) { return flopsOf(in[0], in[1]); }});
 
 const Registration weightGrad_({.name = "conv2dWeightGrad",
                                 .leastInputs = 2,
@@ -397,7 +404,9 @@ const Registration weightGrad_({.name = "conv2dWeightGrad",
                                       }
                                       if (vjp.needs(1)) vjp.giveBroadcast(1, conv(vjp, vjp.input(0), g));
                                     },
-                                .readsInputs = bit(0) | bit(1)});
+                                .readsInputs = bit(0) | bit(1),
+                                .flops = [](Tensors in, Tensors out,
+                                            const Attributes&) { return flopsOf(in[1], out[0]); }});
 
 }  // namespace
 

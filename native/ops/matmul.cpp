@@ -134,7 +134,12 @@ const Registration matmul_({.name = "matmul",
                                                                     : ops::matmul(a, c, !transposeA, false));
                                   }
                                 },
-                            .readsInputs = bit(0) | bit(1)});
+                            .readsInputs = bit(0) | bit(1),
+                            .flops =
+                                [](Tensors in, Tensors, const Attributes& attributes) {
+                                  const Product p = productOf(in, attributes);
+                                  return 2.0 * static_cast<double>(p.batch.size() * p.m * p.n * p.k);
+                                }});
 
 /** x [..., in] by weight [out, in], plus bias [out] where there is one: the dense layer, weights laid out as PyTorch's. */
 const Registration linear_(
@@ -190,7 +195,9 @@ const Registration linear_(
            if (vjp.needs(1)) vjp.give(1, ops::matmul(rows, tall(vjp.input(0)), true, false));
            if (wantsBias) vjp.give(2, ops::sum(rows, {-2}));
          },
-     .readsInputs = bit(0) | bit(1)});
+     .readsInputs = bit(0) | bit(1),
+     .flops = [](Tensors in, Tensors out,
+                 const Attributes&) { return 2.0 * static_cast<double>(out[0].size() * in[1].shape()[1]); }});
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <ranges>
 #include <unordered_map>
@@ -139,7 +140,7 @@ void Plan::assignBuffers() {
   }
 }
 
-std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs) {
+std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs, std::vector<double>* seconds) {
   if (inputs.size() != inputs_.size()) {
     fail(ErrorCode::invalidArgument, "plan: expected ", inputs_.size(), " inputs, received ", inputs.size());
   }
@@ -164,9 +165,12 @@ std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs) {
     if (block == nullptr) block = Storage::allocate(storage->bytes());
     storage->point(block->data());
   }
+  using Clock = std::chrono::steady_clock;
   for (const Instruction& call : instructions_) {
     try {
+      const auto started = seconds == nullptr ? Clock::time_point() : Clock::now();
       call.op->run(call.inputs, call.outputs, call.attributes);
+      if (seconds != nullptr) seconds->push_back(std::chrono::duration<double>(Clock::now() - started).count());
     } catch (const Error& error) {
       throw Error(error.code(), std::string(call.op->name) + ": " + error.what());
     }

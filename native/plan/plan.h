@@ -42,8 +42,11 @@ class Plan {
   /** Of the calls, keeps those that the outputs or a captured tensor depend on. */
   Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs);
 
-  /** Replays the calls for these inputs; the outputs are tensors of their own. One run at a time, any thread. */
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs);
+  /**
+   * Replays the calls for these inputs; the outputs are tensors of their own. One run at a time, any thread. With
+   * `seconds`, what each call took is put there.
+   */
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, std::vector<double>* seconds = nullptr);
 
   [[nodiscard]] size_t arenaBytes() const { return arena_->bytes(); }
   [[nodiscard]] const std::vector<Instruction>& instructions() const { return instructions_; }

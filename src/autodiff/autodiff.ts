@@ -13,14 +13,12 @@ import {
   reshape,
   softmax,
 } from '../tensor/ops.js';
+import { differentiation } from '../tensor/differentiation.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor, idOf } from '../tensor/tensor.js';
 
 /** What a function is differentiated by: a tensor, or an array or record of tensors. */
 export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>>;
-
-/** How many differentiations are under way: an inner one must itself be differentiable for the outer. */
-let depth = 0;
 
 function leaves(tree: Differentiable): Tensor[] {
   const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values(tree);
@@ -54,13 +52,19 @@ function pull(
 ): Tensor[] {
   const ids = (values: readonly Tensor[]): number[] => values.map((value) => idOf(value, 'vjp'));
   return native
-    .pullback(ids(outputs), ids(cotangents), ids(inputs), depth > 0, release && depth === 0)
+    .pullback(
+      ids(outputs),
+      ids(cotangents),
+      ids(inputs),
+      differentiation.depth > 0,
+      release && differentiation.depth === 0,
+    )
     .map((made) => new Tensor(made));
 }
 
 /** The value of a function, computed with one more differentiation under way. */
 function differentiating(f: () => Tensor): Tensor {
-  depth++;
+  differentiation.depth++;
   try {
     const value: unknown = scope(f);
     if (value instanceof Tensor) return value;
@@ -69,7 +73,7 @@ function differentiating(f: () => Tensor): Tensor {
       `vjp: expected a function that returns a tensor, received ${typeof value}`,
     );
   } finally {
-    depth--;
+    differentiation.depth--;
   }
 }
 
@@ -106,7 +110,7 @@ export function vjp<X extends Differentiable>(f: (x: X) => Tensor, x: X): Vjp<X>
   let next = 0;
   const value = differentiating(() => f(rebuild(x, () => watched[next++]!)));
   return {
-    value: depth === 0 ? detach(value) : value,
+    value: differentiation.depth === 0 ? detach(value) : value,
     pullback: (cotangent) => {
       const gradients = pull([value], [cotangent], watched, false);
       let at = 0;
@@ -199,7 +203,7 @@ export function gradients(f: () => Tensor, parameters: readonly Tensor[]): { val
     }
     checkScalar(value);
     const grads = pull([value], [ones(value.shape, { dtype: value.dtype })], watched, true);
-    return { value: depth === 0 ? detach(value) : value, grads };
+    return { value: differentiation.depth === 0 ? detach(value) : value, grads };
   });
 }
 

@@ -1,11 +1,22 @@
 /** Plans: a function of tensors, traced once for each combination of shapes and replayed natively. */
 import { SparringError } from '../errors.js';
 import { native, type NativeTensor } from '../native.js';
+import { differentiation } from './differentiation.js';
 import { scope } from './scope.js';
 import { Tensor, dtypeCode, idOf } from './tensor.js';
 
 /** What a planned function gives: tensors in an array or under names. */
 export type PlanOutputs = readonly Tensor[] | Readonly<Record<string, Tensor>>;
+
+/** What an op of a plan took. */
+export interface PlanStep {
+  op: string;
+  seconds: number;
+  /** The shape of what it made. */
+  shape: number[];
+  /** Floating-point operations of its matrix products; 0 for other ops. */
+  flops: number;
+}
 
 /** A function of tensors that runs as a plan. */
 export interface Planned<A extends readonly Tensor[], R extends PlanOutputs> {
@@ -15,6 +26,8 @@ export interface Planned<A extends readonly Tensor[], R extends PlanOutputs> {
   sync(...inputs: A): R;
   /** Its ops in order and the bytes of its buffers, for these inputs. */
   inspect(...inputs: A): { ops: string[]; arenaBytes: number };
+  /** Runs it on this thread and tells of each op, in order, what it took. */
+  profile(...inputs: A): PlanStep[];
   /** Frees its plans. */
   dispose(): void;
 }
@@ -93,6 +106,13 @@ export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: 
   const find = (inputs: readonly Tensor[]): Plan => {
     if (tracing)
       throw new SparringError('NOT_TRACEABLE', 'planned: a planned function cannot be called while another is traced');
+    if (differentiation.depth > 0) {
+      throw new SparringError(
+        'NOT_TRACEABLE',
+        'planned: a planned function has no derivative, and cannot be called inside a function that is being ' +
+          'differentiated; call the function itself there, or differentiate inside the planned function',
+      );
+    }
     for (const input of inputs) idOf(input, 'planned');
     const key = inputs.map((input) => `${input.dtype}[${input.shape.join()}]`).join();
     const entry = plans.get(key) ?? trace(fn as unknown as (...inputs: Tensor[]) => PlanOutputs, inputs);
@@ -136,6 +156,7 @@ export function planned<A extends readonly Tensor[], R extends PlanOutputs>(fn: 
       const entry = find(inputs);
       return wrap(native.planRunSync(entry.plan, ids(inputs)), entry);
     },
+    profile: (...inputs: A) => native.planProfile(find(inputs).plan, ids(inputs)),
     inspect: (...inputs: A) => native.planInfo(find(inputs).plan),
     dispose: () => {
       for (const entry of plans.values()) release(entry);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import test from 'tape';
 import { refused } from '../io/refused.js';
-import { grad, vjp } from '../../src/autodiff/autodiff.js';
+import { grad, gradients, vjp } from '../../src/autodiff/autodiff.js';
 import { native } from '../../src/native.js';
 import * as ops from '../../src/tensor/ops.js';
 import { planned } from '../../src/tensor/plan.js';
@@ -427,6 +427,43 @@ function program(steps: readonly Step[], outputs: readonly number[]): (...inputs
     return [made.at(-1)!, ...outputs.map(pick)];
   };
 }
+
+test('plan: has no derivative from outside, and says so', async (t) => {
+  const f = planned((x: Tensor) => [ops.mul(x, x)]);
+  const x = tensor([1, 2]);
+  f.sync(x);
+  await refused(t, () => grad((inner: Tensor) => ops.sum(f.sync(inner)[0]!))(x), 'NOT_TRACEABLE', /has no derivative/);
+  const w = tensor([3, 4]);
+  const g = planned(() => [ops.mul(w, w)]);
+  g.sync();
+  await refused(t, () => gradients(() => ops.sum(g.sync()[0]!), [w]), 'NOT_TRACEABLE', /has no derivative/);
+  t.deepEqual(f.sync(x)[0]!.toArray(), [1, 4], 'and works afterwards');
+  f.dispose();
+  g.dispose();
+  t.end();
+});
+
+test('plan: a profile tells what each op took', (t) => {
+  const f = planned((x: Tensor) => [ops.relu(ops.matmul(x, x))]);
+  const steps = f.profile(tensor([1, 2, 3, 4], { shape: [2, 2] }));
+  t.deepEqual(
+    steps.map(({ op, shape, flops }) => ({ op, shape, flops })),
+    [
+      { op: 'matmul', shape: [2, 2], flops: 16 },
+      { op: 'relu', shape: [2, 2], flops: 0 },
+    ],
+  );
+  t.ok(steps.every(({ seconds }) => seconds > 0));
+  f.dispose();
+  t.end();
+});
+
+test('native: arguments of the wrong kind are an error, not the end of the process', (t) => {
+  t.throws(() => native.call(undefined as never, []));
+  t.throws(() => native.create('no' as never, 0, [] as never));
+  t.equal(ops.ones([2]).size, 2, 'the engine goes on');
+  t.end();
+});
 
 test('plan: random programs give the eager bits', (t) => {
   const programs = fc.record({
