@@ -29,8 +29,12 @@ export interface Native {
     inputs: number[],
     record: boolean,
     release: boolean,
+    rows?: number,
   ): NativeTensor[];
   traceBegin(types: [readonly number[], number][]): NativeTensor[];
+  loopBegin(): void;
+  loopLimit(rows: number[], count: number): void;
+  loopEnd(): void;
   traceEnd(outputs?: number[]): number;
   planRun(plan: number, inputs: number[]): Promise<NativeTensor[]>;
   planRunSync(plan: number, inputs: number[]): NativeTensor[];

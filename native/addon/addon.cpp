@@ -250,9 +250,14 @@ Napi::Value watchValue(const Napi::CallbackInfo& info) {
   });
 }
 
-/** pullback(outputs, cotangents, inputs, record, release) */
+/** pullback(outputs, cotangents, inputs, record, release, rows?): with rows, an index tensor, of those examples only. */
 Napi::Value pullBack(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    if (info[5].IsNumber()) {
+      return describeAll(env, engine,
+                         pullbackRows(valuesOf(engine, info[0]), valuesOf(engine, info[1]), valuesOf(engine, info[2]),
+                                      engine.value(handleOf(info[5]))));
+    }
     return describeAll(env, engine,
                        pullback(valuesOf(engine, info[0]), valuesOf(engine, info[1]), valuesOf(engine, info[2]),
                                 info[3].ToBoolean().Value(), info[4].ToBoolean().Value()));
@@ -275,6 +280,35 @@ Napi::Value traceBegin(const Napi::CallbackInfo& info) {
     }
     engine.trace = std::move(trace);
     return describeAll(env, engine, inputs);
+  });
+}
+
+Trace& tracing(const Engine& engine) {
+  if (engine.trace == nullptr) fail(ErrorCode::notTraceable, "plan: no trace is under way");
+  return *engine.trace;
+}
+
+/** loopBegin(), loopLimit(rows, count), loopEnd(): a stretch of the trace that is repeated; see plan/. */
+Napi::Value loopBegin(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    tracing(engine).beginLoop();
+    return env.Undefined();
+  });
+}
+
+Napi::Value loopLimit(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    std::vector<Tensor> rows;
+    for (const Value& value : valuesOf(engine, info[0])) rows.push_back(value.tensor());
+    tracing(engine).limitLoop(rows, engine.value(handleOf(info[1])).tensor());
+    return env.Undefined();
+  });
+}
+
+Napi::Value loopEnd(const Napi::CallbackInfo& info) {
+  return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
+    tracing(engine).endLoop();
+    return env.Undefined();
   });
 }
 
@@ -486,6 +520,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("watch", watchValue);
   add("pullback", pullBack);
   add("traceBegin", traceBegin);
+  add("loopBegin", loopBegin);
+  add("loopLimit", loopLimit);
+  add("loopEnd", loopEnd);
   add("traceEnd", traceEnd);
   add("planRun", planRun);
   add("planRunSync", planRunSync);

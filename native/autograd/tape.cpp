@@ -254,6 +254,39 @@ Values pullback(const Values& outputs, const Values& cotangents, const Values& i
   return results;
 }
 
+Values pullbackRows(const Values& outputs, const Values& cotangents, const Values& inputs, const Value& rows) {
+  const auto chosen = [&](const Tensor& tensor, int64_t examples) {
+    if (tensor.rank() < 1 || tensor.shape()[0] != examples) {
+      fail(ErrorCode::shapeMismatch, "vjp: expected ", examples, " rows along the first axis of every value, received ",
+           tensor.shape());
+    }
+    if (tensor.storage() != nullptr) return callOne("gather", {{"axis", 0.0}}, Value(tensor), rows.detached()).tensor();
+    const Shape& shape = tensor.shape();
+    return Tensor({rows.shape().then(shape.part(1, shape.rank())), tensor.dtype()}, nullptr);
+  };
+  std::unordered_map<const Node*, std::shared_ptr<Node>> copies;
+  const auto moved = [&](const Value& value, int64_t examples) {
+    const auto found = copies.find(value.node().get());
+    return found == copies.end() ? value : Value(chosen(value.tensor(), examples), found->second, value.output());
+  };
+  const int64_t examples = outputs.empty() || outputs[0].shape().rank() < 1 ? 0 : outputs[0].shape()[0];
+  for (const std::shared_ptr<Node>& node : reachable(outputs)) {
+    Values from;
+    for (const Value& input : node->inputs) from.push_back(moved(input, examples));
+    std::vector<Tensor> made;
+    for (const Tensor& output : node->outputs) made.push_back(chosen(output, examples));
+    copies[node.get()] = std::make_shared<Node>(node->op, node->attributes, std::move(from), std::move(made));
+  }
+  const auto typed = [&](const Value& value) {
+    return moved({Tensor(value.tensor().type(), nullptr), value.node(), value.output()}, examples);
+  };
+  Values ends;
+  Values starts;
+  for (const Value& output : outputs) ends.push_back(typed(output));
+  for (const Value& input : inputs) starts.push_back(typed(input));
+  return pullback(ends, cotangents, starts, false, true);
+}
+
 Vjp::Vjp(Node& node, Values cotangents, std::vector<bool> needed)
     : node_(node), cotangents_(std::move(cotangents)), needed_(std::move(needed)), given_(node.inputs.size()) {
   for (size_t index = 0; index < cotangents_.size(); index++) {

@@ -49,6 +49,13 @@ Value watch(const Value& value);
  */
 Values pullback(const Values& outputs, const Values& cotangents, const Values& inputs, bool record, bool release);
 
+/**
+ * The same for some examples: `rows`, int32 [R], numbers them along the first axis, which all values between the inputs
+ * and the outputs must have in common, and each cotangent has R rows in place of the examples. One example may be named
+ * several times, with cotangents of its own.
+ */
+Values pullbackRows(const Values& outputs, const Values& cotangents, const Values& inputs, const Value& rows);
+
 /** Where a plan writes down the calls of this thread; see plan/. */
 class Tracer {
  public:

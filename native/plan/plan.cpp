@@ -19,9 +19,32 @@ Trace::~Trace() { currentTracer() = nullptr; }
 
 void Trace::record(const Op& op, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
                    const Attributes& attributes) {
+  const bool limited = loop_ != nullptr && loop_->capacity > 0;
+  const auto ofRows = [&](const Tensor& tensor) { return limited && loop_->rows.contains(tensor.storage().get()); };
+  if (std::any_of(inputs.begin(), inputs.end(), ofRows)) {
+    for (const Tensor& output : outputs) {
+      if (output.rank() < 1 || output.shape()[0] != loop_->capacity)
+        fail(ErrorCode::notTraceable, "plan: expected a result with ", loop_->capacity,
+             " rows, one for each of a loop's, received ", output.shape());
+      loop_->rows.insert(output.storage().get());
+    }
+  }
   // A view is its input's memory under another type: nothing is left to do when the plan runs.
-  if (op.run != nullptr) instructions_.push_back({&op, inputs, outputs, attributes});
+  if (op.run != nullptr) instructions_.push_back({&op, inputs, outputs, attributes, loop_, limited});
 }
+
+void Trace::beginLoop() {
+  if (loop_ != nullptr) fail(ErrorCode::notTraceable, "plan: a loop is already under way; a loop cannot hold another");
+  loop_ = std::make_shared<Loop>();
+}
+
+void Trace::limitLoop(const std::vector<Tensor>& rows, const Tensor& count) {
+  for (const Tensor& tensor : rows) loop_->rows.insert(tensor.storage().get());
+  loop_->count = count;
+  loop_->capacity = rows[0].shape()[0];
+}
+
+void Trace::endLoop() { loop_ = nullptr; }
 
 namespace {
 
@@ -98,6 +121,21 @@ void Plan::assignBuffers() {
     for (const Tensor& tensor : instructions_[at].inputs) lastUse[tensor.storage().get()] = at;
     for (const Tensor& tensor : instructions_[at].outputs) lastUse[tensor.storage().get()] = at;
   }
+  // What a loop reads it may read again: it is in use until the loop ends.
+  for (size_t begin = 0; begin < instructions_.size(); begin++) {
+    if (instructions_[begin].loop == nullptr) continue;
+    const size_t end = loopEnd(begin);
+    Storages made;
+    for (size_t at = begin; at < end; at++) {
+      for (const Tensor& tensor : instructions_[at].inputs) {
+        size_t& last = lastUse[tensor.storage().get()];
+        if (!made.contains(tensor.storage().get())) last = std::max(last, end);
+      }
+      for (const Tensor& tensor : instructions_[at].outputs) made.insert(tensor.storage().get());
+    }
+    lastUse[instructions_[begin].loop->count.storage().get()] = end;
+    begin = end - 1;
+  }
 
   std::vector<Buffer> buffers;
   std::unordered_map<const Storage*, size_t> bufferOf;
@@ -140,6 +178,47 @@ void Plan::assignBuffers() {
   }
 }
 
+size_t Plan::loopEnd(size_t begin) const {
+  size_t end = begin;
+  while (end < instructions_.size() && instructions_[end].loop == instructions_[begin].loop) end++;
+  return end;
+}
+
+void Plan::runLoop(size_t begin, size_t end, std::vector<double>* seconds) {
+  const Loop& loop = *instructions_[begin].loop;
+  for (;;) {
+    size_t at = begin;
+    for (; at < end && !instructions_[at].limited; at++) runOne(at, 0, seconds);
+    const int64_t rows = loop.count.data<int32_t>()[0];
+    if (at == end || rows == 0) return;
+    for (; at < end; at++) runOne(at, rows, seconds);
+  }
+}
+
+void Plan::runOne(size_t at, int64_t rows, std::vector<double>* seconds) {
+  using Clock = std::chrono::steady_clock;
+  const Instruction& call = instructions_[at];
+  const auto started = seconds == nullptr ? Clock::time_point() : Clock::now();
+  try {
+    if (!call.limited || rows == call.loop->capacity) {
+      call.op->run(call.inputs, call.outputs, call.attributes);
+    } else {
+      const auto limited = [&](std::vector<Tensor> tensors) {
+        for (Tensor& tensor : tensors) {
+          if (!call.loop->rows.contains(tensor.storage().get())) continue;
+          const Shape& shape = tensor.shape();
+          tensor = tensor.view({Shape{rows}.then(shape.part(1, shape.rank())), tensor.dtype()});
+        }
+        return tensors;
+      };
+      call.op->run(limited(call.inputs), limited(call.outputs), call.attributes);
+    }
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string(call.op->name) + ": " + error.what());
+  }
+  if (seconds != nullptr) (*seconds)[at] += std::chrono::duration<double>(Clock::now() - started).count();
+}
+
 std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs, std::vector<double>* seconds) {
   if (inputs.size() != inputs_.size()) {
     fail(ErrorCode::invalidArgument, "plan: expected ", inputs_.size(), " inputs, received ", inputs.size());
@@ -165,15 +244,15 @@ std::vector<Tensor> Plan::run(const std::vector<Tensor>& inputs, std::vector<dou
     if (block == nullptr) block = Storage::allocate(storage->bytes());
     storage->point(block->data());
   }
-  using Clock = std::chrono::steady_clock;
-  for (const Instruction& call : instructions_) {
-    try {
-      const auto started = seconds == nullptr ? Clock::time_point() : Clock::now();
-      call.op->run(call.inputs, call.outputs, call.attributes);
-      if (seconds != nullptr) seconds->push_back(std::chrono::duration<double>(Clock::now() - started).count());
-    } catch (const Error& error) {
-      throw Error(error.code(), std::string(call.op->name) + ": " + error.what());
+  if (seconds != nullptr) seconds->assign(instructions_.size(), 0);
+  for (size_t at = 0; at < instructions_.size();) {
+    if (instructions_[at].loop == nullptr) {
+      runOne(at++, 0, seconds);
+      continue;
     }
+    const size_t end = loopEnd(at);
+    runLoop(at, end, seconds);
+    at = end;
   }
   for (const Tensor& output : outputs_) {
     const auto own = memory.find(output.storage().get());

@@ -166,8 +166,12 @@ function labelled(name: string, labels: Labels): Tensor {
 /** The numbers of examples that have no others: 0, 1, ... */
 export const numbered = (count: number): Int32Array => Int32Array.from({ length: count }, (_, index) => index);
 
-/** Refuses outputs that attacks would silently misread, judged by those of the first inputs. `rows` are the inputs' numbers. */
-export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor, rows: Int32Array): void {
+/**
+ * Refuses outputs that attacks would silently misread, judged by those of the first inputs. `rows` are the inputs' numbers.
+ *
+ * @returns How many classes there are.
+ */
+export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor, rows: Int32Array): number {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
     throw new SparringError(
@@ -192,6 +196,7 @@ export function guardLogits(name: string, model: Target, x: Tensor, labels: Tens
       'OUT_OF_RANGE',
       `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${rows[wrong]}`,
     );
+  return classes;
 }
 
 /** What an attack is built with. */
@@ -203,6 +208,9 @@ export interface AttackContext {
     program: (...inputs: A) => R,
   ) => (...inputs: A) => Promise<R>;
   signal: AbortSignal | undefined;
+  /** How many examples are attacked in all, and how many classes there are. */
+  examples: number;
+  classes: number;
 }
 
 /**
@@ -236,7 +244,7 @@ type Schema = v.StrictObjectSchema<typeof attackEntries & v.ObjectEntries, undef
 export function defineAttack<S extends Schema, Options extends AttackOptions, R extends AttackResult = AttackResult>(
   name: string,
   schema: S,
-  build: (options: v.InferOutput<S>, context: AttackContext) => BatchAttack<R>,
+  build: (options: v.InferOutput<S>, context: AttackContext) => BatchAttack<R> | Promise<BatchAttack<R>>,
 ): Attack<Options, R> {
   return (model, x, labels, options) =>
     scope(async () => {
@@ -248,22 +256,22 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
       guard(name, model, x, y, { clip, rows: rest.rows });
       const total = x.shape[0]!;
       const rows = rest.rows ?? numbered(total);
-      scope(() => {
-        guardLogits(name, model, x, y, rows);
-      });
+      const classes = scope(() => guardLogits(name, model, x, y, rows));
       const plans: { dispose(): void }[] = [];
-      const attack = build(parsed, {
-        model,
-        norm: norms[norm],
-        signal,
-        plan: (program) => {
-          const made = planned(program);
-          plans.push(made);
-          return made;
-        },
-      });
       const parts: Record<string, Tensor>[] = [];
       try {
+        const attack = await build(parsed, {
+          model,
+          norm: norms[norm],
+          signal,
+          examples: total,
+          classes,
+          plan: (program) => {
+            const made = planned(program);
+            plans.push(made);
+            return made;
+          },
+        });
         for (let start = 0; start < total; start += batchSize) {
           signal?.throwIfAborted();
           const end = Math.min(total, start + batchSize);

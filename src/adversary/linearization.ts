@@ -5,7 +5,8 @@
 import { vjp, type Classifier } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { asRows, nonZero, type Norm } from './norms.js';
+import { whileRows } from '../tensor/plan.js';
+import { asRows, type Norm } from './norms.js';
 
 /**
  * The cotangent of the logits that gives the loss's gradient by the input up to a positive factor, [B, K]. The
@@ -31,79 +32,211 @@ export interface Perturbation {
   length: Tensor;
   /** The class that each leads to, int32 [B]. */
   target: Tensor;
+  /** How many rows were pulled back for each example, int32 [B]. */
+  backwards: Tensor;
 }
 
 /**
- * The class constraints as cotangents of the logits. For class j the constraint (T_j - T_J)·r >= α_J - α_j, divided by
- * its right side, is u_j·r >= 1. With d_k = z_k - z_J and D_k = Z_k - Z_J,
+ * The class constraints. For class j the constraint (T_j - T_J)·r >= α_J - α_j, divided by its right side, is u_j·r >= 1.
+ * With d_k = z_k - z_J and D_k = Z_k - Z_J,
  *
  *     u_j = Σ_{k≠J} α_k D_k + a_j D_j,   a_j = α_j / (α_J - α_j) = e^{d_j} / (1 - e^{d_j}),
  *
  * and multiplied by (1 - e^{d_j}) e^{-m}, m the largest d_k of a runner-up, every weight is between 0 and 1 and nothing
- * cancels: the direction is that of the sum over k of the rows' weights, and ‖r_j‖ = (1 - e^{d_j}) e^{-m} / ‖row_j‖*.
+ * cancels: the direction is that of gap_j Σ_k weight_k D_k + relative_j D_j, and ‖r_j‖ = gap_j e^{-m} / ‖that‖*. Of the logits
+ * the constraint is D_j·r >= -d_j. All float64, [B, K] but for the scale -m, [B, 1].
  */
-function constraints(
-  logits: Tensor,
-  predicted: Tensor,
-  linearize: Linearize,
-): { rows: Tensor; gaps: Tensor; scale: Tensor } {
+interface Constraints {
+  /** Σ_k weight_k (e_k - e_J), or 0. */
+  mixed: Tensor;
+  relative: Tensor;
+  gaps: Tensor;
+  scale: Tensor;
+  /** 1 at J. */
+  top: Tensor;
+  /** The class of the second largest logit, int32 [B]. */
+  runnerUp: Tensor;
+}
+
+function constraintsOf(logits: Tensor, predicted: Tensor, linearize: Linearize): Constraints {
   const [batch, classes] = logits.shape as [number, number];
   const z = ops.cast(logits, 'float64');
   const top = ops.oneHot(predicted, { classes, dtype: 'float64' });
-  const own = ops.takeAlong(z, ops.reshape(predicted, [batch, 1]));
-  const d = ops.sub(z, own);
-  const each = ops.reshape(ops.oneHot(ops.range(classes), { classes, dtype: 'float64' }), [classes, 1, classes]);
-  const toward = ops.sub(each, ops.reshape(top, [1, batch, classes])); // e_j - e_J, [K, B, K]
-  if (linearize === 'logits')
-    return { rows: toward, gaps: ops.neg(d), scale: ops.zeros([batch, 1], { dtype: 'float64' }) };
+  const d = ops.sub(z, ops.takeAlong(z, ops.reshape(predicted, [batch, 1])));
   const others = ops.where(top, -Infinity, d);
-  const runnerUp = ops.max(others, { axes: [-1], keepDims: true });
-  const relative = ops.exp(ops.sub(others, runnerUp)); // e^{d_k - m}, 0 for J
+  const runnerUp = ops.argmax(others);
+  if (linearize === 'logits') {
+    const [none, all] = [
+      ops.zeros([batch, classes], { dtype: 'float64' }),
+      ops.ones([batch, classes], { dtype: 'float64' }),
+    ];
+    return {
+      mixed: none,
+      relative: all,
+      gaps: ops.neg(d),
+      scale: ops.zeros([batch, 1], { dtype: 'float64' }),
+      top,
+      runnerUp,
+    };
+  }
+  const largest = ops.max(others, { axes: [-1], keepDims: true });
+  const relative = ops.exp(ops.sub(others, largest)); // e^{d_k - m}, 0 for J
   const total = ops.sum(ops.exp(others), { axes: [-1], keepDims: true });
   const weights = ops.div(relative, ops.affine(total, 1, 1)); // α_k e^{-m}
-  const mixed = ops.sub(weights, ops.mul(top, ops.sum(weights, { axes: [-1], keepDims: true }))); // Σ α_k (e_k - e_J) e^{-m}
-  const gaps = ops.affine(ops.exp(d), -1, 1); // 1 - e^{d_j}
+  const mixed = ops.sub(weights, ops.mul(top, ops.sum(weights, { axes: [-1], keepDims: true })));
+  return { mixed, relative, gaps: ops.affine(ops.exp(d), -1, 1), scale: ops.neg(largest), top, runnerUp };
+}
+
+/** The cotangents of the logits for some (example, class) pairs: of the pairs' constraints, and `each`, 1 at their classes. */
+const cotangentsOf = (
+  { mixed, relative, gaps, top }: Pick<Constraints, 'mixed' | 'relative' | 'gaps' | 'top'>,
+  each: Tensor,
+): Tensor => ops.add(ops.mul(gaps, mixed), ops.mul(relative, ops.sub(each, top)));
+
+/** 1 / ‖r_j‖, but for the scale: how strongly the row of a pair pushes over its gap. Infinite without a gap, 0 without a push. */
+function strength(dual: Tensor, gap: Tensor): Tensor {
+  return ops.where(ops.greater(dual, 0), ops.div(dual, gap), 0);
+}
+
+/** How an example's answer is searched for. */
+interface Search extends Constraints {
+  logits: Tensor;
+  predicted: Tensor;
+  /** 1 where Algorithm 1 is not defined, and the cotangents [B, K] that take its place there. */
+  excepted?: { where: Tensor; cotangents: Tensor };
+  pull: (cotangents: Tensor) => Tensor;
+  pullRows: (cotangents: Tensor, rows: Tensor) => Tensor;
+  dual: (rows: Tensor) => Tensor;
+}
+
+/** What the search gives: the strongest pair of each example. */
+type Found = Pick<ops.Best, 'value' | 'rows' | 'target' | 'tried'>;
+
+/** All classes in one batched backward pass. What is excepted is pulled back in the place of class J, whose row is not asked for. */
+function searchAll({ logits, predicted, excepted, pull, dual, ...constraints }: Search): Found {
+  const [batch, classes] = logits.shape as [number, number];
+  const { mixed, relative, gaps, top } = constraints;
   const column = (x: Tensor): Tensor => ops.reshape(ops.permute(x, [1, 0]), [classes, batch, 1]);
-  const rows = ops.add(
-    ops.mul(column(gaps), ops.reshape(mixed, [1, batch, classes])),
-    ops.mul(column(relative), toward),
-  );
-  return { rows, gaps, scale: ops.neg(runnerUp) };
+  const each = ops.reshape(ops.oneHot(ops.range(classes), { classes, dtype: 'float64' }), [classes, 1, classes]);
+  const rows = cotangentsOf({ mixed, relative: column(relative), gaps: column(gaps), top }, each);
+  const cotangents =
+    excepted === undefined ? rows : ops.where(column(top), ops.cast(excepted.cotangents, 'float64'), rows);
+  const pulled = pull(ops.cast(cotangents, logits.dtype)); // [K, B, D]
+  const duals = ops.permute(dual(pulled), [1, 0]); // [B, K]
+  const strengths = ops.where(top, -Infinity, strength(duals, gaps));
+  const strongest = ops.argmax(strengths);
+  const target = excepted === undefined ? strongest : ops.where(excepted.where, predicted, strongest);
+  const places = ops.add(ops.mul(target, batch), ops.range(batch));
+  const value = ops.reshape(ops.takeAlong(strengths, ops.reshape(target, [batch, 1])), [batch]);
+  return {
+    value: excepted === undefined ? value : ops.where(excepted.where, Infinity, value),
+    rows: ops.gather(ops.reshape(pulled, [classes * batch, pulled.shape[2]!]), places),
+    target,
+    tried: ops.full([batch], classes, { dtype: 'int32' }),
+  };
 }
 
 /**
+ * The same answer from fewer rows. The strength of class j is at most ‖Σ_k weight_k D_k‖* + relative_j / gap_j · ‖D_j‖*; the first
+ * term takes one row whatever K is, the runner-up's strength another, and where what the network can do at most,
+ * `reach`, leaves a class below the strongest so far, its row is not pulled back.
+ */
+function searchBounded(search: Search, reach: Tensor): Found {
+  const { logits, predicted, excepted, pull, pullRows, dual, ...constraints } = search;
+  const [batch, classes] = logits.shape as [number, number];
+  const { mixed, relative, gaps, top, runnerUp } = constraints;
+  const each = ops.oneHot(runnerUp, { classes, dtype: 'float64' });
+  const column = ops.reshape(runnerUp, [batch, 1]);
+  const own = (x: Tensor): Tensor => ops.takeAlong(x, column);
+  const rows = cotangentsOf({ mixed, relative: own(relative), gaps: own(gaps), top }, each);
+  const second =
+    excepted === undefined
+      ? rows
+      : ops.where(ops.reshape(excepted.where, [batch, 1]), ops.cast(excepted.cotangents, 'float64'), rows);
+  const pulled = pull(ops.cast(ops.stack([mixed, second]), logits.dtype)); // [2, B, D]
+  const duals = dual(pulled);
+  const shared = ops.reshape(ops.slice(duals, [0], [1]), [batch, 1]);
+  const value = strength(ops.reshape(ops.slice(duals, [1], [2]), [batch]), ops.reshape(own(gaps), [batch]));
+  const best = {
+    value: excepted === undefined ? value : ops.where(excepted.where, Infinity, value),
+    rows: ops.reshape(ops.slice(pulled, [1], [2]), pulled.shape.slice(1)),
+    target: excepted === undefined ? runnerUp : ops.where(excepted.where, predicted, runnerUp),
+    tried: ops.full([batch], 2, { dtype: 'int32' }),
+  };
+  const furthest = ops.gather(reach, predicted); // ‖D_j‖*, [B, K]
+  const most = ops.add(shared, ops.mul(ops.div(relative, gaps), furthest));
+  const bounds = ops.where(ops.maximum(top, each), -Infinity, ops.affine(most, 1 + 1e-4));
+  whileRows(
+    () => {
+      const { example, candidate, count } = ops.selectPairs(bounds, best.value);
+      return { rows: [example, candidate], count };
+    },
+    (example, candidate) => {
+      const of = (x: Tensor): Tensor => ops.gather(x, example);
+      const place = ops.reshape(candidate, [candidate.size, 1]);
+      const at = (x: Tensor): Tensor => ops.takeAlong(of(x), place);
+      const gap = at(gaps);
+      const cotangents = cotangentsOf(
+        { mixed: of(mixed), relative: at(relative), gaps: gap, top: of(top) },
+        ops.oneHot(candidate, { classes, dtype: 'float64' }),
+      );
+      const candidates = pullRows(ops.cast(cotangents, logits.dtype), example);
+      const strengths = strength(dual(candidates), ops.reshape(gap, [candidate.size]));
+      ops.keepBest(best, { example, candidate, value: strengths, rows: candidates });
+    },
+  );
+  return best;
+}
+
+/** ‖·‖* in terms of ‖·‖₂, on rows of a length. */
+const dualOfL2 = { l2: () => 1, linf: (width: number) => Math.sqrt(width), l1: () => 1 };
+
+/**
  * The minimal perturbation of the linearised network for each example (Propositions 2.1 and 2.2): of the classes j ≠ J
- * the one whose r_j is shortest, by one batched backward pass over all of them. It may be traced into a plan.
+ * the one whose r_j is shortest. It may be traced into a plan.
  *
  * @param model - A network from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
  * @param from - The class to leave, int32 [B]; by default the predicted one.
  * @param labels - With labels, int32 [B], misclassified inputs, for which Algorithm 1 is not defined, get the direction in
- * which their loss grows fastest. It is pulled back in the place of class J, whose row no constraint uses.
+ * which their loss grows fastest.
+ * @param reach - Upper bounds of ‖∂(z_j - z_k)/∂x‖₂, float64 [K, K]: with them, the classes that cannot win are left out, and
+ * the answer is the same. Without, all classes take part in one batched backward pass. The network must then work example by
+ * example.
  */
 export function minimalOfLinearization(
   model: Classifier,
   x: Tensor,
-  { norm, linearize, from, labels }: { norm: Norm; linearize: Linearize; from?: Tensor; labels?: Tensor },
+  {
+    norm,
+    linearize,
+    from,
+    labels,
+    reach,
+  }: { norm: Norm; linearize: Linearize; from?: Tensor; labels?: Tensor; reach?: Tensor | undefined },
 ): Perturbation {
-  const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
-  const [batch, classes] = logits.shape as [number, number];
+  const { value: logits, pullback, pullbackRows } = vjp((input: Tensor) => model.forward(input), x);
+  const batch = logits.shape[0]!;
   const predicted = from ?? ops.argmax(logits);
-  const { rows, gaps, scale } = constraints(logits, predicted, linearize);
-  const top = ops.oneHot(predicted, { classes, dtype: 'float64' });
-  const own = ops.reshape(ops.permute(top, [1, 0]), [classes, batch, 1]);
-  const cotangents =
-    labels === undefined ? rows : ops.where(own, ops.cast(ascentCotangent(logits, labels), 'float64'), rows);
-  const pulled = asRows(pullback(ops.cast(cotangents, logits.dtype)), x.shape.slice(1)); // [K, B, D]
-  const duals = ops.permute(ops.cast(norm.dual(pulled), 'float64'), [1, 0]); // [B, K]
-  const reachable = ops.mul(ops.greater(duals, 0), ops.affine(top, -1, 1));
-  const lengths = ops.where(reachable, ops.div(gaps, nonZero(duals)), Infinity);
-  const nearest = ops.argmin(lengths);
-  const target = labels === undefined ? nearest : ops.where(ops.equal(predicted, labels), nearest, predicted);
-  const picked = ops.reshape(target, [batch, 1]);
-  const places = ops.add(ops.mul(target, batch), ops.range(batch));
-  const chosen = ops.gather(ops.reshape(pulled, [classes * batch, pulled.shape[2]!]), places);
+  const constraints = constraintsOf(logits, predicted, linearize);
+  const example = x.shape.slice(1);
+  const search: Search = {
+    ...constraints,
+    logits,
+    predicted,
+    ...(labels && {
+      excepted: { where: ops.notEqual(predicted, labels), cotangents: ascentCotangent(logits, labels) },
+    }),
+    pull: (cotangents) => asRows(pullback(cotangents), example),
+    pullRows: (cotangents, rows) => asRows(pullbackRows(cotangents, rows), example),
+    dual: (rows) => ops.cast(norm.dual(rows), 'float64'),
+  };
+  const { value, rows, target, tried } =
+    reach === undefined
+      ? searchAll(search)
+      : searchBounded(search, ops.affine(reach, dualOfL2[norm.name](x.size / batch)));
   // e^{-m} is capped where float64 would overflow: such a length means only «far».
-  const length = ops.mul(ops.takeAlong(lengths, picked), ops.exp(ops.minimum(scale, 700)));
-  return { logits, direction: norm.steepest(chosen), length: ops.reshape(length, [batch]), target };
+  const scale = ops.reshape(ops.exp(ops.minimum(constraints.scale, 700)), [batch]);
+  const length = ops.div(scale, value);
+  return { logits, direction: norm.steepest(rows), length, target, backwards: tried };
 }

@@ -14,6 +14,7 @@ import {
 } from './attack.js';
 import { minimalOfLinearization, type Linearize } from './linearization.js';
 import { longest, perturbed } from './norms.js';
+import { reachWhereWorthwhile } from './reach.js';
 
 /** Options of {@link minimal}. */
 export interface MinimalOptions extends AttackOptions {
@@ -84,54 +85,54 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
   typeof schema,
   MinimalOptions,
   MinimalResult
->(
-  'minimal',
-  schema,
-  ({ linearize, steps, overshoot = steps > 1 ? 0.02 : 0, epsilon, clip }, { model, norm, plan, signal }) => {
-    const moved = (x: Tensor, total: Tensor): Tensor =>
-      perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
+>('minimal', schema, async ({ linearize, steps, overshoot = steps > 1 ? 0.02 : 0, epsilon, clip }, context) => {
+  const { model, norm, plan, signal } = context;
+  const reach = await reachWhereWorthwhile(context);
+  const moved = (x: Tensor, total: Tensor): Tensor =>
+    perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
 
-    const start = plan((x: Tensor, y: Tensor) => {
-      const logits = model.forward(x);
-      const predicted = ops.argmax(logits);
-      return {
-        logits,
-        predicted,
-        active: ops.equal(predicted, y),
-        total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }),
-      };
-    });
-    const step = plan((x: Tensor, predicted: Tensor, total: Tensor, active: Tensor) => {
-      const found = minimalOfLinearization(model, moved(x, total), { norm, linearize, from: predicted });
-      const going = ops.mul(active, ops.equal(ops.argmax(found.logits), predicted));
-      const size = ops.cast(ops.minimum(found.length, longest), x.dtype);
-      const longer = ops.add(total, ops.mul(found.direction, ops.reshape(size, [-1, 1])));
-      // Where the class has changed the linearisation means nothing, and may overflow.
-      const next = ops.where(ops.reshape(going, [-1, 1]), longer, total);
-      return { total: next, active: going, direction: found.direction, length: found.length, target: found.target };
-    });
-    const finish = plan((x: Tensor, y: Tensor, total: Tensor, queries: Tensor, backwards: Tensor) =>
-      measured(model, { x, y, norm, adversarial: moved(x, total), queries, backwards }),
-    );
-
-    return async (x, y) => {
-      const { logits, predicted, active, total } = await start(x, y);
-      const first = await step(x, predicted, total, active);
-      let state = first;
-      const classes = logits.shape[1]!;
-      let queries = ops.add(active, 1);
-      for (let done = 1; done < steps && ops.max(ops.cast(state.active, 'float32')).item() > 0; done++) {
-        signal?.throwIfAborted();
-        queries = ops.add(queries, state.active);
-        state = await step(x, predicted, state.total, state.active);
-      }
-      return {
-        ...((await finish(x, y, state.total, queries, ops.mul(ops.sub(queries, 1), classes))) as AttackResult),
-        logits,
-        direction: ops.reshape(first.direction, x.shape),
-        length: first.length,
-        target: first.target,
-      };
+  const start = plan((x: Tensor, y: Tensor) => {
+    const logits = model.forward(x);
+    const predicted = ops.argmax(logits);
+    return {
+      logits,
+      predicted,
+      active: ops.equal(predicted, y),
+      total: ops.zeros([x.shape[0]!, x.size / x.shape[0]!], { dtype: x.dtype }),
     };
-  },
-);
+  });
+  const step = plan((x: Tensor, predicted: Tensor, total: Tensor, active: Tensor) => {
+    const found = minimalOfLinearization(model, moved(x, total), { norm, linearize, from: predicted, reach });
+    const going = ops.mul(active, ops.equal(ops.argmax(found.logits), predicted));
+    const size = ops.cast(ops.minimum(found.length, longest), x.dtype);
+    const longer = ops.add(total, ops.mul(found.direction, ops.reshape(size, [-1, 1])));
+    // Where the class has changed the linearisation means nothing, and may overflow.
+    const next = ops.where(ops.reshape(going, [-1, 1]), longer, total);
+    const backwards = ops.mul(active, found.backwards);
+    return { ...found, total: next, active: going, backwards };
+  });
+  const finish = plan((x: Tensor, y: Tensor, total: Tensor, queries: Tensor, backwards: Tensor) =>
+    measured(model, { x, y, norm, adversarial: moved(x, total), queries, backwards }),
+  );
+
+  return async (x, y) => {
+    const { logits, predicted, active, total } = await start(x, y);
+    const first = await step(x, predicted, total, active);
+    let state = first;
+    let queries = ops.add(active, 1);
+    let { backwards } = first;
+    for (let done = 1; done < steps && ops.max(ops.cast(state.active, 'float32')).item() > 0; done++) {
+      signal?.throwIfAborted();
+      queries = ops.add(queries, state.active);
+      state = await step(x, predicted, state.total, state.active);
+      backwards = ops.add(backwards, state.backwards);
+    }
+    return {
+      ...((await finish(x, y, state.total, queries, backwards)) as AttackResult),
+      logits,
+      direction: ops.reshape(first.direction, x.shape),
+      length: first.length,
+      target: first.target,
+    };
+  };
+});

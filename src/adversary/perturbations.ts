@@ -11,34 +11,43 @@ export interface Direction {
   logits: Tensor;
   /** [B, D], of length 1 in the norm; 0 where there is no gradient. */
   direction: Tensor;
+  /** How many rows were pulled back for each example, int32 [B]. */
+  backwards: Tensor;
 }
 
-/** A rule that finds directions for a network, inputs [B, ...] and labels int32 [B]. */
-export type DirectionRule = (model: Classifier, x: Tensor, y: Tensor, norm: Norm) => Direction;
+/**
+ * A rule that finds directions for a network, inputs [B, ...] and labels int32 [B]. What is known of the network's `reach`,
+ * see {@link minimalOfLinearization}, may spare it work.
+ */
+export type DirectionRule = (model: Classifier, x: Tensor, y: Tensor, norm: Norm, reach?: Tensor) => Direction;
 
 /** The gradient of the loss by the input, up to a positive factor, [B, D]. */
-function ascent(model: Classifier, x: Tensor, y: Tensor): { logits: Tensor; rows: Tensor } {
+function ascent(model: Classifier, x: Tensor, y: Tensor): { logits: Tensor; rows: Tensor; backwards: Tensor } {
   const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
-  return { logits, rows: asRows(pullback(ascentCotangent(logits, y)), x.shape.slice(1)) };
+  return {
+    logits,
+    rows: asRows(pullback(ascentCotangent(logits, y)), x.shape.slice(1)),
+    backwards: ops.ones([x.shape[0]!], { dtype: 'int32' }),
+  };
 }
 
 /** Adv_Loss: the way the linearised likelihood of the label falls fastest; L∞ gives the fast gradient sign. */
 export const lossDirection: DirectionRule = (model, x, y, norm) => {
-  const { logits, rows } = ascent(model, x, y);
-  return { logits, direction: norm.steepest(rows) };
+  const { rows, ...found } = ascent(model, x, y);
+  return { ...found, direction: norm.steepest(rows) };
 };
 
 /** Adv_Loss_Sign: the sign of the gradient, brought to length 1 in the norm. */
 export const lossSignDirection: DirectionRule = (model, x, y, norm) => {
-  const { logits, rows } = ascent(model, x, y);
+  const { rows, ...found } = ascent(model, x, y);
   const signs = norms.linf.steepest(rows);
   const lengths = norm.length(signs);
-  return { logits, direction: ops.div(signs, ops.reshape(nonZero(lengths), [...lengths.shape, 1])) };
+  return { ...found, direction: ops.div(signs, ops.reshape(nonZero(lengths), [...lengths.shape, 1])) };
 };
 
 /**
  * Adv_Alpha: the way to the nearest class of the linearised network, by Algorithm 1. Misclassified inputs, for which it
  * is not defined, take the Adv_Loss direction.
  */
-export const alphaDirection: DirectionRule = (model, x, y, norm) =>
-  minimalOfLinearization(model, x, { norm, linearize: 'probabilities', labels: y });
+export const alphaDirection: DirectionRule = (model, x, y, norm, reach) =>
+  minimalOfLinearization(model, x, { norm, linearize: 'probabilities', labels: y, reach });

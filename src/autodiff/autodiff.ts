@@ -86,6 +86,12 @@ export interface Vjp<X extends Differentiable> {
    * one pass and the results have that axis in front too.
    */
   pullback: (cotangent: Tensor) => X;
+  /**
+   * Pulls cotangents of some examples back, for a function that works example by example along the first axis: `rows`,
+   * int32 [R], numbers them, each as often as it has cotangents, and a cotangent has R rows in place of the examples. The
+   * result cannot be differentiated again.
+   */
+  pullbackRows: (cotangent: Tensor, rows: Tensor) => X;
 }
 
 /**
@@ -109,12 +115,17 @@ export function vjp<X extends Differentiable>(f: (x: X) => Tensor, x: X): Vjp<X>
   const watched = leaves(x).map((leaf) => new Tensor(native.watch(leaf.id)));
   let next = 0;
   const value = differentiating(() => f(rebuild(x, () => watched[next++]!)));
+  const shaped = (gradients: readonly Tensor[]): X => {
+    let at = 0;
+    return rebuild(x, () => gradients[at++]!);
+  };
   return {
     value: differentiation.depth === 0 ? detach(value) : value,
-    pullback: (cotangent) => {
-      const gradients = pull([value], [cotangent], watched, false);
-      let at = 0;
-      return rebuild(x, () => gradients[at++]!);
+    pullback: (cotangent) => shaped(pull([value], [cotangent], watched, false)),
+    pullbackRows: (cotangent, rows) => {
+      const inputs = watched.map(({ id }) => id);
+      const made = native.pullback([value.id], [idOf(cotangent, 'vjp')], inputs, false, false, idOf(rows, 'vjp'));
+      return shaped(made.map((gradient) => new Tensor(gradient)));
     },
   };
 }

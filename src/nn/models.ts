@@ -2,9 +2,8 @@
 import * as v from 'valibot';
 import { SparringError } from '../errors.js';
 import { parseOptions } from '../options.js';
-import { reshape } from '../tensor/ops.js';
-import type { Tensor } from '../tensor/tensor.js';
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
+import { Mlp } from './mlp.js';
 import type { Module } from './module.js';
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -34,27 +33,6 @@ const mlpOptions = v.strictObject({
 
 /** What {@link mlp} is made of. */
 export type MlpOptions = v.InferInput<typeof mlpOptions>;
-
-/** A network of dense layers; images are read as one row of numbers. */
-class Mlp extends Sequential {
-  constructor(
-    private readonly inputs: number,
-    ...layers: Module[]
-  ) {
-    super(...layers);
-  }
-
-  override forward(x: Tensor): Tensor {
-    const size = x.size / (x.shape[0] ?? 1);
-    if (x.shape.length < 2 || (x.shape[0] !== 0 && size !== this.inputs)) {
-      throw new SparringError(
-        'SHAPE_MISMATCH',
-        `mlp: expected inputs [B, ...] of ${this.inputs} numbers each, received shape [${x.shape.join(',')}]`,
-      );
-    }
-    return super.forward(x.shape.length === 2 ? x : reshape(x, [x.shape[0]!, this.inputs]));
-  }
-}
 
 /**
  * A network of dense layers, by default the paper's 784-1000-1000-10 with ReLU. Inputs [B, ...] of `inputs` numbers

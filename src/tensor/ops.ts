@@ -338,6 +338,35 @@ export const takeAlong = (x: Tensor, indices: Tensor): Tensor => one('takeAlong'
 /** Adds each element of a row at its int32 index into a row of `size` zeros. */
 export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor =>
   one('putAlong', [x, indices], { size });
+/**
+ * For a search over pairs (example, class): of each example the class of the highest bound [B, K], if that exceeds the best [B] so
+ * far, both float64. The bounds of the pairs given are set to -Infinity, in place, so that each is given once.
+ *
+ * @returns Examples and classes, int32 [B], of which the first `count`, int32 [], are meant.
+ */
+export function selectPairs(bounds: Tensor, best: Tensor): { example: Tensor; candidate: Tensor; count: Tensor } {
+  const [example, candidate, count] = call('selectPairs', [bounds, best]) as [Tensor, Tensor, Tensor];
+  return { example, candidate, count };
+}
+
+/** What is known of each example in a search over pairs; {@link keepBest} writes it in place. */
+export interface Best {
+  /** float64 [B]. */
+  value: Tensor;
+  /** [B, D]. */
+  rows: Tensor;
+  /** int32 [B]. */
+  target: Tensor;
+  /** How many pairs were tried, int32 [B]. */
+  tried: Tensor;
+}
+
+/** Takes the pairs' values, float64 [R], and rows [R, D] over where they are the best of their example so far. */
+export const keepBest = (
+  { value, rows, target, tried }: Best,
+  pairs: { example: Tensor; candidate: Tensor; value: Tensor; rows: Tensor },
+): void => void call('keepBest', [value, rows, target, tried, pairs.example, pairs.candidate, pairs.value, pairs.rows]);
+
 /** 1 at the index, 0 elsewhere, on a new last axis of `classes` places. */
 export const oneHot = (
   indices: Tensor,

@@ -2,6 +2,7 @@
 import { SparringError } from '../errors.js';
 import { native, type NativeTensor } from '../native.js';
 import { differentiation } from './differentiation.js';
+import { slice } from './ops.js';
 import { scope } from './scope.js';
 import { Tensor, dtypeCode, idOf } from './tensor.js';
 
@@ -82,6 +83,39 @@ function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor
     tracing = false;
   }
   return made!;
+}
+
+/**
+ * Repeats `body` for the rows that `find` gives, until it gives none: a loop whose length the numbers decide, which a plan
+ * runs too. Work that only some examples need is done for those only.
+ *
+ * @param find - Gives tensors [R, ...] and, int32 [], how many of their rows are meant. It must come to give 0.
+ * @param body - What is done with these tensors, cut to that many rows: row by row, each result with a row for each. What
+ * is to outlast the repetition is written in place.
+ */
+export function whileRows<const R extends readonly Tensor[]>(
+  find: () => { rows: R; count: Tensor },
+  body: (...rows: R) => void,
+): void {
+  if (tracing) {
+    native.loopBegin();
+    const { rows, count } = find();
+    native.loopLimit(
+      rows.map((each) => each.id),
+      count.id,
+    );
+    body(...rows);
+    native.loopEnd();
+    return;
+  }
+  const round = (): boolean =>
+    scope(() => {
+      const { rows, count } = find();
+      const length = count.item();
+      if (length > 0) body(...(rows.map((each) => slice(each, [0], [length])) as unknown as R));
+      return length > 0;
+    });
+  while (round());
 }
 
 /**

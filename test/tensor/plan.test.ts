@@ -4,7 +4,7 @@ import { refused } from '../io/refused.js';
 import { grad, gradients, vjp } from '../../src/autodiff/autodiff.js';
 import { native } from '../../src/native.js';
 import * as ops from '../../src/tensor/ops.js';
-import { planned } from '../../src/tensor/plan.js';
+import { planned, whileRows } from '../../src/tensor/plan.js';
 import { memory, scope } from '../../src/tensor/scope.js';
 import { tensor, type NestedNumbers, type Tensor } from '../../src/tensor/tensor.js';
 import { collected } from './collect.js';
@@ -455,6 +455,75 @@ test('plan: a profile tells what each op took', (t) => {
   );
   t.ok(steps.every(({ seconds }) => seconds > 0));
   f.dispose();
+  t.end();
+});
+
+/** Squares the rows [B, D] whose bound exceeds 0, in rounds of one column of bounds [B, K] each, and adds them up. */
+function squaresWhereNeeded(x: Tensor, bounds: Tensor): Record<string, Tensor> {
+  const [batch, width] = x.shape as [number, number];
+  const best = {
+    value: ops.zeros([batch], { dtype: 'float64' }),
+    rows: ops.zeros([batch, width]),
+    target: ops.full([batch], -1, { dtype: 'int32' }),
+    tried: ops.zeros([batch], { dtype: 'int32' }),
+  };
+  const left = ops.affine(bounds, 1);
+  whileRows(
+    () => {
+      const { example, candidate, count } = ops.selectPairs(left, best.value);
+      return { rows: [example, candidate], count };
+    },
+    (example, candidate) => {
+      const rows = ops.square(ops.gather(x, example));
+      const value = ops.cast(candidate, 'float64');
+      ops.keepBest(best, { example, candidate, value, rows });
+    },
+  );
+  return { ...best };
+}
+
+test('plan: a loop works on the rows that are asked for', (t) => {
+  const x = tensor([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ]);
+  const bounds = tensor(
+    [
+      [-1, 5, 0],
+      [-1, -1, -1],
+      [0.5, 0.25, 3],
+    ],
+    { dtype: 'float64' },
+  );
+  const expected = {
+    value: [1, 0, 2],
+    rows: [
+      [1, 4],
+      [0, 0],
+      [25, 36],
+    ],
+    target: [1, -1, 2],
+    tried: [1, 0, 1],
+  };
+  const read = (found: Readonly<Record<string, Tensor>>): Record<string, NestedNumbers> =>
+    Object.fromEntries(Object.entries(found).map(([name, value]) => [name, value.toArray()]));
+  t.deepEqual(read(squaresWhereNeeded(x, bounds)), expected, 'eager');
+  const plan = planned((a: Tensor, b: Tensor) => squaresWhereNeeded(a, b));
+  t.deepEqual(read(plan.sync(x, bounds)), expected, 'planned');
+  t.deepEqual(read(plan.sync(x, bounds)), expected, 'and again');
+  const none = ops.full([3, 3], -1, { dtype: 'float64' });
+  t.deepEqual(read(plan.sync(x, none)).tried, [0, 0, 0], 'no rows at all');
+  const wide = planned((a: Tensor) => {
+    whileRows(
+      () => ({ rows: [ops.affine(a, 1)], count: ops.full([], 0, { dtype: 'int32' }) }),
+      (rows) => void ops.sum(rows),
+    );
+    return [a];
+  });
+  t.throws(() => wide.sync(x), /one for each of a loop's/, 'what is not row by row is refused');
+  t.equal(planned((a: Tensor) => [ops.neg(a)]).sync(x)[0]!.shape[0], 3, 'and the engine traces on');
+  plan.dispose();
   t.end();
 });
 

@@ -562,8 +562,40 @@ export const examples: Record<string, Example[]> = {
   ],
 };
 
-/** The ops that write to their inputs: two parameters 1 and -2, gradients 0.5 and 3. */
+/** The ops that write to their inputs; the optimizers': two parameters 1 and -2, gradients 0.5 and 3. */
 export const updates: Record<string, Update[]> = {
+  selectPairs: [
+    {
+      inputs: [given([2, 3], [5, 1, 7, 2, 3, 4]), given([2], [6, 4])],
+      attributes: {},
+      after: [
+        [5, 1, -Infinity, 2, 3, 4],
+        [6, 4],
+      ],
+    },
+  ],
+  keepBest: [
+    {
+      inputs: [
+        given([2], [1, 2]),
+        given([2, 2], [0, 0, 0, 0]),
+        whole([2], [3, 3]),
+        whole([2], [0, 0]),
+        whole([4], [0, 1, 0, 1]),
+        whole([4], [4, 5, 2, 1]),
+        given([4], [8, 1, 8, NaN]),
+        given([4, 2], [1, 2, 3, 4, 5, 6, 7, 8]),
+      ],
+      attributes: {},
+      // Example 0: 8 of class 4, then as much of class 2, which comes first. Example 1: nothing better than 2.
+      after: [
+        [8, 2],
+        [5, 6, 0, 0],
+        [2, 3],
+        [2, 2],
+      ],
+    },
+  ],
   sgdUpdate: [
     {
       inputs: [given([2], [1, -2]), given([2], [0.5, 3]), given([2], [0.2, -1]), given([], [0.1])],
