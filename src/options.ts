@@ -39,20 +39,71 @@ export function oneOf(name: string, candidates: readonly string[]): string {
   return `expected one of ${candidates.join(', ')}, received '${name}'${meant === undefined ? '' : ` (did you mean '${meant}'?)`}`;
 }
 
+/** A whole number of at least `least`. */
+export const wholeFrom = (least: number): v.GenericSchema<number> =>
+  v.pipe(
+    v.number(),
+    v.check((value) => Number.isSafeInteger(value) && value >= least, `expected a whole number of at least ${least}`),
+  );
+
 type Issue = v.BaseIssue<unknown>;
 
-function describe(issue: Issue, known: readonly string[]): string {
-  const path = (issue.path ?? []).map((item) => String(item.key)).join('.');
-  const last = issue.path?.at(-1);
-  if (issue.type === 'strict_object' && issue.expected === 'never' && last !== undefined) {
-    return `unknown option: ${oneOf(String(last.key), known)}`;
+/** A value as messages show it; one that is long by its size. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return value.length <= 8 ? `[${value.map(shown).join(', ')}]` : `${value.length} entries`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { constructor } = value as { constructor?: { name: string } };
+  return constructor === undefined || constructor === Object ? 'an object' : constructor.name;
+}
+
+/** What the requirements that come without a message of their own expect. */
+const requirements: Readonly<Record<string, (bound: string) => string>> = {
+  integer: () => 'a whole number',
+  safe_integer: () => 'a whole number',
+  finite: () => 'a finite number',
+  min_value: (least) => `at least ${least}`,
+  max_value: (most) => `at most ${most}`,
+  min_length: (least) => `a length of at least ${least}`,
+  non_empty: () => 'a text that is not empty',
+};
+
+/** What a schema or a requirement expects: in the words that it was given, else in those of the table. */
+function expectation({ type, message, expected, requirement }: Issue): string {
+  if (!message.startsWith('Invalid ')) return message.replace(/^expected /, '');
+  return requirements[type]?.(String(requirement)) ?? expected ?? 'another value';
+}
+
+/** «expected X, received Y» for an issue, whoever worded it. */
+export function fault(issue: Issue): string {
+  const { type, input, expected } = issue;
+  if (type === 'picklist' && typeof input === 'string') {
+    return oneOf(
+      input,
+      [...(expected ?? '').matchAll(/"([^"]*)"/g)].map((match) => match[1]!),
+    );
   }
-  if (issue.type === 'picklist' && typeof issue.input === 'string') {
-    const choices = [...(issue.expected ?? '').matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
-    return `${path}: ${oneOf(issue.input, choices)}`;
-  }
-  const custom = issue.kind === 'validation' ? issue.message : `expected ${issue.expected}, received ${issue.received}`;
-  return path === '' ? custom : `${path}: ${custom}`;
+  const what = expectation(issue);
+  return what.includes('received ') ? `expected ${what}` : `expected ${what}, received ${shown(input)}`;
+}
+
+const isUnknown = ({ type, expected }: Issue): boolean => type === 'strict_object' && expected === 'never';
+
+function describe(issues: readonly [Issue, ...Issue[]], { entries }: { entries: v.ObjectEntries }): string {
+  // A misspelt name says more than that the right one is missing.
+  const first = issues.find(isUnknown) ?? issues[0];
+  // Of the kinds that a union allows, the fault of the one that was meant.
+  const meant = first.issues?.find(
+    ({ path, type, input }) => path ?? (type === 'picklist' && typeof input === 'string'),
+  );
+  const issue = meant ?? first;
+  const keys = [...(first.path ?? []), ...(meant?.path ?? [])].map((item) => String(item.key));
+  const path = keys.join('.');
+  if (isUnknown(issue)) return `unknown option: ${oneOf(keys.at(-1)!, Object.keys(entries))}`;
+  if (issue.type === 'strict_object' && keys.length > 0 && issue.input === undefined)
+    return `${path}: expected ${entries[path]?.expects ?? 'a value'}, received nothing`;
+  return path === '' ? fault(issue) : `${path}: ${fault(issue)}`;
 }
 
 /**
@@ -66,5 +117,5 @@ export function parseOptions<S extends v.StrictObjectSchema<v.ObjectEntries, und
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, value ?? {});
   if (result.success) return result.output;
-  throw new SparringError('INVALID_ARGUMENT', `${name}: ${describe(result.issues[0], Object.keys(schema.entries))}`);
+  throw new SparringError('INVALID_ARGUMENT', `${name}: ${describe(result.issues, schema)}`);
 }

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { environment } from '../environment.js';
 import { SparringError } from '../errors.js';
 import { ensureWritable } from '../io/atomic.js';
-import { oneOf, parseOptions } from '../options.js';
+import { oneOf, parseOptions, wholeFrom } from '../options.js';
 import { displayName } from '../report/names.js';
 import { writeReport } from '../report/report.js';
 import { writeResults, type ResultFile, type ResultRow } from '../report/results.js';
@@ -47,7 +47,7 @@ export interface ReproduceOptions {
 
 const schema = v.strictObject({
   profile: v.picklist(Object.keys(profiles) as [keyof typeof profiles, ...(keyof typeof profiles)[]]),
-  seeds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1, 'expected at least 1'))),
+  seeds: v.optional(wholeFrom(1)),
   out: v.pipe(v.string(), v.minLength(1, 'expected a folder')),
   resume: v.optional(v.boolean(), false),
   signal: v.optional(v.instance(AbortSignal)),

@@ -1,12 +1,12 @@
 /** The networks of the paper's experiments. */
 import * as v from 'valibot';
 import { SparringError } from '../errors.js';
-import { parseOptions } from '../options.js';
+import { parseOptions, wholeFrom } from '../options.js';
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
 import { Mlp } from './mlp.js';
 import type { Module } from './module.js';
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const count = wholeFrom(1);
 const shared = {
   classes: v.optional(count, 10),
   activation: v.optional(v.picklist(['relu', 'tanh']), 'relu'),
@@ -19,7 +19,7 @@ const shared = {
     ]),
     'default',
   ),
-  seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+  seed: v.optional(wholeFrom(0), 0),
 };
 
 const activations = { relu: () => new ReLU(), tanh: () => new Tanh() };

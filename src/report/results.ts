@@ -3,6 +3,7 @@ import { SparringError, type ErrorCode } from '../errors.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { badFile } from '../io/bytes.js';
 import { readBytes } from '../io/read.js';
+import { fault } from '../options.js';
 import { byColumnOrder } from './names.js';
 
 /**
@@ -127,11 +128,10 @@ const resultFile = v.strictObject({
   paper: v.exactOptional(paper),
 });
 
-function fault({ type, message, expected, received }: v.BaseIssue<unknown>): string {
-  if (type === 'strict_object' && expected === 'never') return 'expected no such member';
-  if (type === 'strict_object' && received === 'undefined') return 'expected, but missing';
-  // A message of our own says more than the library's.
-  return message.startsWith('Invalid ') ? `expected ${expected}, received ${received}` : message;
+function described(issue: v.BaseIssue<unknown>): string {
+  if (issue.type !== 'strict_object') return fault(issue);
+  if (issue.expected === 'never') return 'expected no such member';
+  return issue.received === 'undefined' ? 'expected, but missing' : fault(issue);
 }
 
 function check(value: unknown, code: ErrorCode, where: string): ResultFile {
@@ -139,7 +139,7 @@ function check(value: unknown, code: ErrorCode, where: string): ResultFile {
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = (issue.path ?? []).map(({ key }) => String(key)).join('.');
-  throw new SparringError(code, `${where}: ${path === '' ? '' : `${path}: `}${fault(issue)}`);
+  throw new SparringError(code, `${where}: ${path === '' ? '' : `${path}: `}${described(issue)}`);
 }
 
 /** The same value with the members of every object in alphabetical order. */

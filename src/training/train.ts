@@ -8,7 +8,7 @@ import { Adam, SGD, type AdamOptions, type Optimizer, type SgdOptions } from '..
 import { withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
-import { oneOf, parseOptions } from '../options.js';
+import { oneOf, parseOptions, wholeFrom } from '../options.js';
 import { add } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
@@ -90,18 +90,12 @@ export interface SummaryEvent {
 /** What a training tells of itself. */
 export type TrainEvent = StepEvent | EpochEvent | SummaryEvent;
 
-const wholeFrom = (least: number): v.GenericSchema<number> =>
-  v.pipe(v.number(), v.integer(), v.minValue(least, `expected at least ${least}`));
-
 const schema = v.strictObject({
   method: v.optional(
-    v.union([
-      v.string(),
-      v.custom<Method>(
-        (value) => typeof value === 'object' && value !== null && 'prepare' in value,
-        'expected a method or its name',
-      ),
-    ]),
+    v.custom<Method | string>(
+      (value) => typeof value === 'string' || (typeof value === 'object' && value !== null && 'prepare' in value),
+      'expected a method or its name',
+    ),
     'normal',
   ),
   epochs: v.optional(wholeFrom(1), 1),
