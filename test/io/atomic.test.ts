@@ -81,7 +81,14 @@ test('writeFailure: what a disk can say has a remedy', (t) => {
     ['EROFS', /^out\/a: .*read-only/],
     ['EACCES', /^out\/a: .*permission/],
     ['EPERM', /^out\/a: .*permission/],
-    ['EIO', /^out\/a: .*it failed \(EIO\)/],
+    ['EFBIG', /^out\/a: .*larger than.*limit.*\(EFBIG\)/],
+    ['ENAMETOOLONG', /^out\/a: .*too long/],
+    ['EBUSY', /^out\/a: .*in use/],
+    ['ELOOP', /^out\/a: .*circle/],
+    ['EMFILE', /^out\/a: .*too many files are open/],
+    ['ENFILE', /^out\/a: .*too many files are open/],
+    ['EIO', /^out\/a: .*device.*\(EIO\)/],
+    ['ENOSYS', /^out\/a: .*it failed \(ENOSYS\)/],
   ] as const) {
     t.equal(failure(code).code, 'WRITE_FAILED');
     t.match(failure(code).message, says);
