@@ -1,3 +1,4 @@
+import { SparringError } from '../errors.js';
 import { keep } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
 import { loadTensors } from './stateDict.js';
@@ -72,17 +73,30 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Makes all parameters float64, for checks, or float32 again. */
+  /**
+   * Makes all parameters float64, for checks, or float32 again. One that several modules share stays shared.
+   *
+   * @throws SparringError `DTYPE_MISMATCH` for another dtype.
+   */
   to(dtype: 'float32' | 'float64'): this {
-    for (const field of Object.keys(this)) {
-      const fields = this as unknown as Record<string, unknown>;
-      const value = fields[field];
-      if (!(value instanceof Tensor) || value.dtype === dtype) continue;
-      fields[field] = keep(tensor(value.data() as Float32Array, { shape: value.shape, dtype }));
-      value.dispose();
+    if (!['float32', 'float64'].includes(dtype))
+      throw new SparringError('DTYPE_MISMATCH', `to: expected float32 or float64, received '${dtype}'`);
+    const converted = new Map<Tensor, Tensor>();
+    for (const parameter of this.parameters()) {
+      if (parameter.dtype === dtype) continue;
+      converted.set(parameter, keep(tensor(parameter.data(), { shape: parameter.shape, dtype })));
     }
-    for (const [, child] of this.children()) child.to(dtype);
+    this.#replace(converted);
+    for (const before of converted.keys()) before.dispose();
     return this;
+  }
+
+  /** Puts tensors in the place of others, here and in all children. */
+  #replace(others: ReadonlyMap<Tensor, Tensor>): void {
+    const fields = this as unknown as Record<string, unknown>;
+    for (const [name, value] of Object.entries(this))
+      if (value instanceof Tensor) fields[name] = others.get(value) ?? value;
+    for (const [, child] of this.children()) child.#replace(others);
   }
 
   /** Frees the parameters. */

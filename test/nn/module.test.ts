@@ -86,6 +86,30 @@ test('module: to float64 and back', (t) => {
   t.end();
 });
 
+test('module: a tensor that modules share stays shared in another dtype', async (t) => {
+  const before = memory();
+  const [first, second] = [new nn.Linear(3, 3, { seed: 1 }), new nn.Linear(3, 3, { seed: 2, bias: false })];
+  second.weight.dispose();
+  second.weight = first.weight;
+  const model = new nn.Sequential(first, new nn.Tanh(), second, first);
+  const single = numbersOf(model);
+  model.to('float64');
+  t.equal(first.weight, second.weight, 'one tensor');
+  t.equal(numbersOf(model), single, 'the same numbers');
+  t.deepEqual([model.parameters().length, first.weight.dtype], [2, 'float64']);
+  model.to('float32');
+  t.equal(numbersOf(model), single, 'and back');
+  await refused(
+    t,
+    'whole numbers',
+    () => model.to('int32' as 'float32'),
+    'DTYPE_MISMATCH',
+    "to: expected float32 or float64, received 'int32'",
+  );
+  model.dispose();
+  t.deepEqual([memory().tensors, memory().bytes], [before.tensors, before.bytes], 'nothing is left');
+});
+
 test('module: loadStateDict takes all or nothing', async (t) => {
   const model = models.mlp({ inputs: 3, hidden: [4], classes: 2, seed: 1 });
   const other = models.mlp({ inputs: 3, hidden: [4], classes: 2, seed: 2 });
