@@ -20,16 +20,19 @@ import { Tensor, idOf } from '../tensor/tensor.js';
 /** What a function is differentiated by: a tensor, or an array or record of tensors. */
 export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>>;
 
-function leaves(tree: Differentiable): Tensor[] {
+function leaves(name: string, tree: Differentiable): Tensor[] {
   const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values(tree);
   if (found.length === 0)
-    throw new SparringError('INVALID_ARGUMENT', 'vjp: expected at least one tensor to differentiate by, received none');
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `${name}: expected at least one tensor to differentiate by, received none`,
+    );
   for (const leaf of found) {
-    idOf(leaf, 'vjp');
+    idOf(leaf, name);
     if (leaf.dtype !== 'float32' && leaf.dtype !== 'float64') {
       throw new SparringError(
         'DTYPE_MISMATCH',
-        `vjp: expected float32 or float64 to differentiate by, received ${leaf.dtype}`,
+        `${name}: expected float32 or float64 to differentiate by, received ${leaf.dtype}`,
       );
     }
   }
@@ -45,12 +48,13 @@ function rebuild<T extends Differentiable>(tree: T, next: () => Tensor): T {
 const detach = (value: Tensor): Tensor => new Tensor(native.detach(value.id));
 
 function pull(
+  name: string,
   outputs: readonly Tensor[],
   cotangents: readonly Tensor[],
   inputs: readonly Tensor[],
   release: boolean,
 ): Tensor[] {
-  const ids = (values: readonly Tensor[]): number[] => values.map((value) => idOf(value, 'vjp'));
+  const ids = (values: readonly Tensor[]): number[] => values.map((value) => idOf(value, name));
   return native
     .pullback(
       ids(outputs),
@@ -63,14 +67,14 @@ function pull(
 }
 
 /** The value of a function, computed with one more differentiation under way. */
-function differentiating(f: () => Tensor): Tensor {
+function differentiating(name: string, f: () => Tensor): Tensor {
   differentiation.depth++;
   try {
     const value: unknown = scope(f);
     if (value instanceof Tensor) return value;
     throw new SparringError(
       'INVALID_ARGUMENT',
-      `vjp: expected a function that returns a tensor, received ${typeof value}`,
+      `${name}: expected a function that returns a tensor, received ${typeof value}`,
     );
   } finally {
     differentiation.depth--;
@@ -112,29 +116,34 @@ export interface Vjp<X extends Differentiable> {
  * ```
  */
 export function vjp<X extends Differentiable>(f: (x: X) => Tensor, x: X): Vjp<X> {
-  const watched = leaves(x).map((leaf) => new Tensor(native.watch(leaf.id)));
+  return vjpFor('vjp', f, x);
+}
+
+/** {@link vjp} for a call of another name, which messages give. */
+function vjpFor<X extends Differentiable>(name: string, f: (x: X) => Tensor, x: X): Vjp<X> {
+  const watched = leaves(name, x).map((leaf) => new Tensor(native.watch(leaf.id)));
   let next = 0;
-  const value = differentiating(() => f(rebuild(x, () => watched[next++]!)));
+  const value = differentiating(name, () => f(rebuild(x, () => watched[next++]!)));
   const shaped = (gradients: readonly Tensor[]): X => {
     let at = 0;
     return rebuild(x, () => gradients[at++]!);
   };
   return {
     value: differentiation.depth === 0 ? detach(value) : value,
-    pullback: (cotangent) => shaped(pull([value], [cotangent], watched, false)),
+    pullback: (cotangent) => shaped(pull(name, [value], [cotangent], watched, false)),
     pullbackRows: (cotangent, rows) => {
       const inputs = watched.map(({ id }) => id);
-      const made = native.pullback([value.id], [idOf(cotangent, 'vjp')], inputs, false, false, idOf(rows, 'vjp'));
+      const made = native.pullback([value.id], [idOf(cotangent, name)], inputs, false, false, idOf(rows, name));
       return shaped(made.map((gradient) => new Tensor(gradient)));
     },
   };
 }
 
-function checkScalar(value: Tensor): void {
+function checkScalar(name: string, value: Tensor): void {
   if (value.size !== 1) {
     throw new SparringError(
       'SHAPE_MISMATCH',
-      `grad: expected a function of one number, received shape [${value.shape.join(',')}]`,
+      `${name}: expected a function of one number, received shape [${value.shape.join(',')}]`,
     );
   }
 }
@@ -155,10 +164,17 @@ function checkScalar(value: Tensor): void {
 export function valueAndGrad<X extends Differentiable, Rest extends unknown[]>(
   f: (x: X, ...rest: Rest) => Tensor,
 ): (x: X, ...rest: Rest) => { value: Tensor; grad: X } {
+  return valueAndGradFor('valueAndGrad', f);
+}
+
+function valueAndGradFor<X extends Differentiable, Rest extends unknown[]>(
+  name: string,
+  f: (x: X, ...rest: Rest) => Tensor,
+): (x: X, ...rest: Rest) => { value: Tensor; grad: X } {
   return (x, ...rest) =>
     scope(() => {
-      const { value, pullback } = vjp((inner: X) => f(inner, ...rest), x);
-      checkScalar(value);
+      const { value, pullback } = vjpFor(name, (inner: X) => f(inner, ...rest), x);
+      checkScalar(name, value);
       return { value, grad: pullback(ones(value.shape, { dtype: value.dtype })) };
     });
 }
@@ -179,7 +195,7 @@ export function valueAndGrad<X extends Differentiable, Rest extends unknown[]>(
 export function grad<X extends Differentiable, Rest extends unknown[]>(
   f: (x: X, ...rest: Rest) => Tensor,
 ): (x: X, ...rest: Rest) => X {
-  const both = valueAndGrad(f);
+  const both = valueAndGradFor('grad', f);
   return (x, ...rest) => scope(() => both(x, ...rest).grad);
 }
 
@@ -204,16 +220,16 @@ export function gradients(f: () => Tensor, parameters: readonly Tensor[]): { val
     );
   }
   return scope(() => {
-    const watched = leaves(parameters).map((parameter) => new Tensor(native.watch(parameter.id)));
+    const watched = leaves('gradients', parameters).map((parameter) => new Tensor(native.watch(parameter.id)));
     const before = parameters.map((parameter, index) => parameter.exchange(watched[index]!.id));
     let value: Tensor;
     try {
-      value = differentiating(f);
+      value = differentiating('gradients', f);
     } finally {
       parameters.forEach((parameter, index) => parameter.exchange(before[index]!));
     }
-    checkScalar(value);
-    const grads = pull([value], [ones(value.shape, { dtype: value.dtype })], watched, true);
+    checkScalar('gradients', value);
+    const grads = pull('gradients', [value], [ones(value.shape, { dtype: value.dtype })], watched, true);
     return { value: differentiation.depth === 0 ? detach(value) : value, grads };
   });
 }
@@ -230,7 +246,7 @@ export function gradients(f: () => Tensor, parameters: readonly Tensor[]): { val
  */
 export function jacobian(f: (x: Tensor) => Tensor, x: Tensor): Tensor {
   return scope(() => {
-    const { value, pullback } = vjp(f, x);
+    const { value, pullback } = vjpFor('jacobian', f, x);
     const n = value.size;
     const dtype = value.dtype as 'float32' | 'float64';
     const unit = oneHot(range(n), { classes: n, dtype });
@@ -264,7 +280,7 @@ export interface Classifier {
  */
 export function softmaxJacobian(model: Classifier, x: Tensor): { probabilities: Tensor; jacobian: Tensor } {
   return scope(() => {
-    const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
+    const { value: logits, pullback } = vjpFor('softmaxJacobian', (input: Tensor) => model.forward(input), x);
     if (logits.shape.length !== 2) {
       throw new SparringError(
         'SHAPE_MISMATCH',

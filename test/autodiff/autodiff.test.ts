@@ -1,6 +1,6 @@
 import test from 'tape';
 import { refused } from '../io/refused.js';
-import { grad, gradients, jacobian, valueAndGrad, vjp } from '../../src/autodiff/autodiff.js';
+import { grad, gradients, jacobian, softmaxJacobian, valueAndGrad, vjp } from '../../src/autodiff/autodiff.js';
 import { native } from '../../src/native.js';
 import * as ops from '../../src/tensor/ops.js';
 import { planned } from '../../src/tensor/plan.js';
@@ -244,19 +244,19 @@ test('autodiff: errors', async (t) => {
     t,
     () => gradients(() => ops.square(x), [x]),
     'SHAPE_MISMATCH',
-    /^grad: expected a function of one number/,
+    /^gradients: expected a function of one number/,
   );
   await refused(
     t,
     () => grad((y: Tensor) => ops.sum(y))(whole),
     'DTYPE_MISMATCH',
-    /^vjp: expected float32 or float64 to differentiate by, received int32$/,
+    /^grad: expected float32 or float64 to differentiate by, received int32$/,
   );
   await refused(
     t,
     () => grad((y: readonly Tensor[]) => ops.sum(y[0]!))([]),
     'INVALID_ARGUMENT',
-    /^vjp: expected at least one tensor to differentiate by, received none$/,
+    /^grad: expected at least one tensor to differentiate by, received none$/,
   );
   await refused(t, () => vjp(square, any(3)), 'INVALID_ARGUMENT', /^vjp: expected at least one tensor/);
   await refused(
@@ -281,6 +281,17 @@ test('autodiff: errors', async (t) => {
     'INVALID_ARGUMENT',
     /^vjp: expected a function that returns a tensor/,
   );
+  for (const [name, call] of [
+    ['valueAndGrad', valueAndGrad((y: Tensor) => ops.sum(y))],
+    ['jacobian', (y: Tensor) => jacobian(square, y)],
+    ['gradients', (y: Tensor) => gradients(() => ops.sum(y), [y])],
+    ['softmaxJacobian', (y: Tensor) => softmaxJacobian({ forward: square }, y)],
+  ] as const) {
+    await refused(t, () => call(whole), 'DTYPE_MISMATCH', new RegExp(`^${name}: expected float32 or float64`));
+    await refused(t, () => call(any([1])), 'INVALID_ARGUMENT', new RegExp(`^${name}: expected a tensor, received`));
+  }
+  await refused(t, () => valueAndGrad(square)(x), 'SHAPE_MISMATCH', /^valueAndGrad: expected a function of one number/);
+  await refused(t, () => grad(() => any(3))(x), 'INVALID_ARGUMENT', /^grad: expected a function that returns/);
   const { pullback } = vjp(square, x);
   await refused(
     t,
@@ -313,7 +324,7 @@ test('autodiff: errors', async (t) => {
   t.deepEqual(ops.add(x, 0).toArray(), [1, 2], 'whose handle is still its own');
   const gone = of([1]);
   gone.dispose();
-  await refused(t, () => grad((y: Tensor) => ops.sum(y))(gone), 'DISPOSED', /^vjp: expected a live tensor/);
+  await refused(t, () => grad((y: Tensor) => ops.sum(y))(gone), 'DISPOSED', /^grad: expected a live tensor/);
   const failing = grad((y: Tensor) => ops.add(ops.sum(y), ops.zeros([3])));
   await refused(t, () => grad((y: Tensor) => failing(y))(x), 'DTYPE_MISMATCH', /^add: /, 'an error deep inside');
   t.deepEqual(grad((y: Tensor) => ops.sum(square(y)))(x).toArray(), [2, 4], 'after which all is as before');

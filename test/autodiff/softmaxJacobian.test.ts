@@ -136,7 +136,7 @@ test('softmaxJacobian: errors and memory', async (t) => {
     t,
     () => softmaxJacobian({ forward: () => 3 as never }, x),
     'INVALID_ARGUMENT',
-    /^vjp: expected a function that returns a tensor/,
+    /^softmaxJacobian: expected a function that returns a tensor/,
   );
   await refused(
     t,
