@@ -5,7 +5,7 @@
 import { SparringError } from '../errors.js';
 import { native, type Attributes } from '../native.js';
 import { oneOf } from '../options.js';
-import { Tensor, idOf, tensor, type DType } from './tensor.js';
+import { Tensor, idOf, tensor, tensorFor, type DType } from './tensor.js';
 
 /** @internal Calls an op by its name. */
 export function call(op: string, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor[] {
@@ -29,7 +29,7 @@ export type Operand = Tensor | number;
 
 /** Calls an op on tensors and numbers; a number is a tensor of the dtype for as long as the call takes. */
 function mixed(op: string, values: readonly Operand[], dtype: DType): Tensor {
-  const operands = values.map((value) => (value instanceof Tensor ? value : tensor(value, { dtype })));
+  const operands = values.map((value) => (value instanceof Tensor ? value : tensorFor(op, value, { dtype })));
   try {
     return one(op, operands);
   } finally {

@@ -171,6 +171,23 @@ function flatten(values: NestedNumbers): { shape: number[]; numbers: number[] } 
   return { shape, numbers };
 }
 
+/** The numbers as an array of a dtype, the same one if it is of it. Floats are rounded; whole numbers have to fit. */
+function converted(name: string, numbers: ArrayLike<number> & Iterable<number>, dtype: DType): NumberArray {
+  if (numbers instanceof arrays[dtype]) return numbers;
+  const data = arrays[dtype].from(numbers);
+  if (data instanceof Int32Array || data instanceof Uint8Array) {
+    const bad = data.findIndex((value, index) => value !== numbers[index]);
+    if (bad >= 0) {
+      const [low, high] = data instanceof Uint8Array ? [0, 255] : [-(2 ** 31), 2 ** 31 - 1];
+      throw new SparringError(
+        'OUT_OF_RANGE',
+        `${name}: expected whole numbers of ${low} to ${high} for ${dtype}, received ${numbers[bad]} at index ${bad}`,
+      );
+    }
+  }
+  return data;
+}
+
 /** How {@link tensor} reads its values. */
 export interface TensorOptions {
   /** The lengths of the axes; by default those of the nested arrays, or one axis for a typed array. */
@@ -184,7 +201,7 @@ export interface TensorOptions {
  *
  * @param values - A number, nested arrays of equal lengths, or a typed array.
  * @throws SparringError `SHAPE_MISMATCH` for ragged arrays or a shape that does not fit, `DTYPE_MISMATCH` for an unknown
- * dtype.
+ * dtype, `OUT_OF_RANGE` for a number that a dtype of whole numbers does not hold.
  *
  * @example
  * ```ts
@@ -197,6 +214,11 @@ export interface TensorOptions {
  * ```
  */
 export function tensor(values: NestedNumbers | NumberArray, options: TensorOptions = {}): Tensor {
+  return tensorFor('tensor', values, options);
+}
+
+/** @internal {@link tensor} for a call of another name, which messages give. */
+export function tensorFor(name: string, values: NestedNumbers | NumberArray, options: TensorOptions): Tensor {
   const typed = ArrayBuffer.isView(values);
   const { shape, numbers } = typed ? { shape: [values.length], numbers: values } : flatten(values);
   const dtype = options.dtype ?? dtypeOf(values);
@@ -211,6 +233,5 @@ export function tensor(values: NestedNumbers | NumberArray, options: TensorOptio
       `tensor: expected a shape of whole numbers, received [${wanted.join(',')}]`,
     );
   }
-  const data = numbers instanceof arrays[dtype] ? numbers : arrays[dtype].from(numbers);
-  return new Tensor(native.create(wanted, code, data));
+  return new Tensor(native.create(wanted, code, converted(name, numbers, dtype)));
 }

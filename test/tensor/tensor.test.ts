@@ -106,6 +106,40 @@ test('tensor: what cannot be one is refused', async (t) => {
   );
 });
 
+test('tensor: numbers that a dtype does not hold are refused', async (t) => {
+  const cases: [() => unknown, RegExp][] = [
+    [
+      () => tensor([1, 1.5, 300], { dtype: 'uint8' }),
+      /^tensor: expected whole numbers of 0 to 255 for uint8, received 1.5 at index 1$/,
+    ],
+    [
+      () =>
+        tensor(
+          [
+            [1, 2],
+            [3, 256],
+          ],
+          { dtype: 'uint8' },
+        ),
+      /received 256 at index 3$/,
+    ],
+    [() => tensor([-1], { dtype: 'uint8' }), /received -1 at index 0$/],
+    [
+      () => tensor([0, 2 ** 31], { dtype: 'int32' }),
+      /^tensor: expected whole numbers of -2147483648 to 2147483647 for int32, received 2147483648 at index 1$/,
+    ],
+    [() => tensor([-0.5], { dtype: 'int32' }), /received -0.5 at index 0$/],
+    [() => tensor(NaN, { dtype: 'int32' }), /received NaN at index 0$/],
+    [() => tensor(Float64Array.of(1, Infinity), { dtype: 'int32' }), /received Infinity at index 1$/],
+    [() => tensor(Int32Array.of(0, -7), { dtype: 'uint8' }), /received -7 at index 1$/],
+    [() => add(tensor([1], { dtype: 'int32' }), 0.5), /^add: expected whole numbers.*received 0.5 at index 0$/],
+  ];
+  for (const [call, says] of cases) await refused(t, call, 'OUT_OF_RANGE', says);
+  t.deepEqual(tensor([0, 255, -0], { dtype: 'uint8' }).toArray(), [0, 255, 0], 'the ends');
+  t.deepEqual(tensor([-(2 ** 31), 2 ** 31 - 1], { dtype: 'int32' }).toArray(), [-(2 ** 31), 2 ** 31 - 1]);
+  t.deepEqual(tensor(Float32Array.of(3, 4), { dtype: 'uint8' }).toArray(), [3, 4], 'from another kind');
+});
+
 test('tensor: disposing', async (t) => {
   await collected();
   const before = memory();
