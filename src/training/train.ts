@@ -9,7 +9,7 @@ import { withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
 import { oneOf, parseOptions, wholeFrom } from '../options.js';
-import { add } from '../tensor/ops.js';
+import { add, cast, sum, zeros } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
@@ -173,14 +173,40 @@ export async function* train(
   });
 
   const examples = new Examples(data);
-  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor) =>
+  const differentiate = planned((rows: Tensor, tick: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
       const loss = method.prepare({ model, ...examples.batch(rows) });
       const { value, grads } = gradients(loss, parameters);
-      optimizer.apply(grads, rate, add(tick, 1));
-      return [value];
+      // A number that is not finite on the way back through a layer reaches its bias, which costs nothing to look at.
+      const biases = grads.filter(({ shape }) => shape.length < 2).map((each) => cast(sum(each), 'float64'));
+      return [value, biases.reduce(add, zeros([], { dtype: 'float64' })), ...grads];
     }),
   );
+  // Apart from it, so that a step that went wrong leaves the weights as they were.
+  const update = planned((rate: Tensor, tick: Tensor, ...grads: Tensor[]) => {
+    optimizer.apply(grads, rate, add(tick, 1));
+    return [];
+  });
+  const step = async (rows: Int32Array, rate: number): Promise<number> => {
+    const tick = tensor(optimizer.steps, { dtype: 'int32' });
+    const [value, check, ...grads] = await differentiate(tensor(rows), tick);
+    const loss = value!.item();
+    const bad = (
+      [
+        ['a finite loss', loss],
+        ['finite gradients', check!.item()],
+      ] as const
+    ).find(([, received]) => !Number.isFinite(received));
+    if (bad !== undefined) {
+      throw new SparringError(
+        'NOT_FINITE',
+        `train: expected ${bad[0]}, received ${bad[1]} at step ${optimizer.steps + 1}; a lower rate than ${rate.toPrecision(3)} may help`,
+      );
+    }
+    await update(tensor(rate, { dtype: 'float64' }), tick, ...grads);
+    optimizer.steps++;
+    return loss;
+  };
   const size = Math.min(batchSize, data.rows.length);
   const perEpoch = Math.ceil(data.rows.length / size);
   const steps = epochs * perEpoch;
@@ -197,21 +223,7 @@ export async function* train(
         // Before each step: whoever attacks the network between two puts it in evaluation mode.
         model.train();
         const rate = optimizer.rate * schedule(optimizer.steps, steps);
-        const loss = await scope(async () => {
-          const inputs = [
-            tensor(rows),
-            tensor(rate, { dtype: 'float64' }),
-            tensor(optimizer.steps, { dtype: 'int32' }),
-          ] as const;
-          return (await update(...inputs))[0]!.item();
-        });
-        optimizer.steps++;
-        if (!Number.isFinite(loss)) {
-          throw new SparringError(
-            'NOT_FINITE',
-            `train: expected a finite loss, received ${loss} at step ${optimizer.steps}; a lower rate than ${rate.toPrecision(3)} may help`,
-          );
-        }
+        const loss = await scope(() => step(rows, rate));
         total += loss * rows.length;
         yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
       }
@@ -236,6 +248,7 @@ export async function* train(
     }
   } finally {
     model.eval();
+    differentiate.dispose();
     update.dispose();
     examples.dispose();
     optimizer.dispose();

@@ -1,18 +1,24 @@
 import test from 'tape';
 import {
   accuracy,
+  add,
   datasets,
   fromArrays,
   methods,
   models,
+  mul,
   nn,
   schedules,
+  sqrt,
   subset,
   take,
   train,
   type Dataset,
   type EpochEvent,
+  type Method,
+  type OptimizerChoice,
   type StepEvent,
+  type Tensor,
   type TrainOptions,
 } from '../../src/index.js';
 import { refused } from '../adversary/refused.js';
@@ -320,6 +326,53 @@ test('train: what it refuses', async (t) => {
     'at step 1',
   );
   t.notOk(wide.training, 'in evaluation mode');
+
+  const again = new nn.Linear(4, 2, { initializer: { normal: 1e10 }, seed: 1 });
+  t.ok(sameWeights(wide, again), 'with the weights from before the step');
+  const momentum: OptimizerChoice = { name: 'sgd', rate: 0.1, momentum: 0.9, weightDecay: 0.1 };
+  for (const [what, at, says, spoil] of [
+    [
+      'a loss that turns NaN',
+      3,
+      'train: expected a finite loss, received NaN at step 3',
+      (loss: Tensor) => mul(loss, NaN),
+    ],
+    [
+      'a finite loss with gradients that are not',
+      3,
+      'train: expected finite gradients, received',
+      (loss: Tensor) => add(loss, sqrt(mul(loss, 0))),
+    ],
+  ] as const) {
+    const normal = methods.normal();
+    // The plan is traced anew for a batch of another size: the third and last one here.
+    let sizes = 0;
+    const spoiling: Method = {
+      ...normal,
+      prepare: (batch) => {
+        const loss = normal.prepare(batch);
+        return ++sizes < 2 ? loss : () => spoil(loss());
+      },
+    };
+    const net = small();
+    let kept: number[][] = [];
+    await refused(
+      t,
+      what,
+      async () => {
+        for await (const { type } of train(net, data, { method: spoiling, batchSize: 8, optimizer: momentum }))
+          if (type === 'step') kept = net.parameters().map((value) => [...value.data()]);
+      },
+      'NOT_FINITE',
+      says,
+      `at step ${at}`,
+    );
+    t.deepEqual(
+      net.parameters().map((value) => [...value.data()]),
+      kept,
+      'the weights are those of the step before',
+    );
+  }
 });
 
 test('train: a schedule decides the rate', async (t) => {
