@@ -1,18 +1,54 @@
 /** A training's state in one file: weights, the optimizer's state, and how far it got. */
+import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
+import * as v from 'valibot';
+import type { Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
 import { readSafetensors, saveSafetensors } from '../io/weights.js';
 import type { Module } from '../nn/module.js';
 import type { Optimizer } from '../nn/optimizers.js';
+import type { Schedule } from '../nn/schedules.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 
+const progressSchema = v.strictObject({
+  /** The settings of the training by name, as text: another training's checkpoint is refused. */
+  settings: v.record(v.string(), v.string()),
+  epoch: v.number(),
+  steps: v.number(),
+  /** The last epoch's. */
+  loss: v.number(),
+  validation: v.optional(v.number(), undefined),
+});
+
 /** What a checkpoint knows besides tensors. */
-interface Progress {
-  /** The settings of the training: another training's checkpoint is refused. */
-  settings: string;
-  epoch: number;
-  steps: number;
+export type Progress = v.InferOutput<typeof progressSchema>;
+
+/** The settings that tell one training from another, by name. */
+export function identityOf(
+  model: Module,
+  data: Dataset,
+  settings: Readonly<Record<string, unknown>>,
+): Progress['settings'] {
+  const examples = createHash('sha256');
+  for (const part of [data.rows, data.labels, data.inputs])
+    examples.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+  const { name, scale, shape, rows } = data;
+  const parameters = model.namedParameters().map(([key, value]) => [`parameter ${key}`, value.shape] as const);
+  const all = { data: name, scale, shape, examples: rows.length, ...settings, ...Object.fromEntries(parameters) };
+  return {
+    ...Object.fromEntries(Object.entries(all).map(([key, value]) => [key, JSON.stringify(value ?? null)])),
+    'contents of the examples': examples.digest('hex').slice(0, 16),
+  };
+}
+
+/** A schedule by what it does: the factors of the quarters of the training, and a hash of those of all steps. */
+export function describeSchedule(schedule: Schedule, steps: number): string {
+  const factor = (step: number): string => schedule(step, steps).toPrecision(6);
+  const every = createHash('sha256');
+  for (let step = 0; step < steps; step++) every.update(`${factor(step)} `);
+  const quarters = [0, 1, 2, 3].map((quarter) => Number(factor(Math.floor((quarter * steps) / 4))));
+  return `${quarters.join(', ')}, ... (${every.digest('hex').slice(0, 8)})`;
 }
 
 const prefixed = (prefix: string, tensors: Record<string, Tensor>): [string, Tensor][] =>
@@ -39,41 +75,44 @@ export async function writeCheckpoint(
 /**
  * Takes the state back, if the file exists.
  *
- * @returns The epoch to go on with.
+ * @returns How far the training got; nothing where there is no file.
  * @throws SparringError `BAD_FILE` for a file that is no checkpoint, `INVALID_ARGUMENT` for one of another training.
  */
 export async function readCheckpoint(
   path: string,
   model: Module,
   optimizer: Optimizer,
-  settings: string,
-): Promise<number> {
+  settings: Progress['settings'],
+): Promise<Progress | undefined> {
   if (
     await access(path).then(
       () => false,
       () => true,
     )
   )
-    return 0;
+    return undefined;
   return scope(async () => {
     const { tensors, metadata } = await readSafetensors(path);
     let progress: Progress;
     try {
-      progress = JSON.parse(metadata.sparring ?? '') as Progress;
+      progress = v.parse(progressSchema, JSON.parse(metadata.sparring ?? ''));
     } catch (cause) {
       throw new SparringError('BAD_FILE', `${path}: expected a checkpoint of a training, received a file without one`, {
         cause,
       });
     }
-    if (progress.settings !== settings) {
+    const names = new Set([...Object.keys(settings), ...Object.keys(progress.settings)]);
+    for (const name of names) {
+      const [expected = 'none', received = 'none'] = [settings[name], progress.settings[name]];
+      if (expected === received) continue;
       throw new SparringError(
         'INVALID_ARGUMENT',
-        `train: checkpoint: expected one of this training (${settings}), received ${path} of another (${progress.settings})`,
+        `train: checkpoint: expected one of this training, received ${path} of another: ${name}: expected ${expected}, received ${received}`,
       );
     }
     model.loadStateDict(under('model', tensors));
     optimizer.loadStateDict(under('optimizer', tensors));
     optimizer.steps = progress.steps;
-    return progress.epoch;
+    return progress;
   });
 }

@@ -14,7 +14,7 @@ import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
-import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { Examples } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
@@ -161,17 +161,6 @@ export async function* train(
   if (parameters.length === 0)
     throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
   const optimizer: Optimizer = optimizers[name](parameters, settings);
-  const identity = JSON.stringify({
-    method: method.name,
-    ...method.settings,
-    optimizer: rest.optimizer,
-    epochs,
-    batchSize,
-    seed,
-    data: data.name,
-    examples: data.rows.length,
-  });
-
   const examples = new Examples(data);
   const differentiate = planned((rows: Tensor, tick: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
@@ -211,11 +200,24 @@ export async function* train(
   const perEpoch = Math.ceil(data.rows.length / size);
   const steps = epochs * perEpoch;
   const started = performance.now();
-  let last: EpochEvent | undefined;
+  let figures: Pick<EpochEvent, 'loss' | 'validation'> = { loss: NaN, validation: undefined };
 
   try {
-    const first = checkpoint === undefined ? 0 : await readCheckpoint(checkpoint, model, optimizer, identity);
-    for (let epoch = first; epoch < epochs; epoch++) {
+    const identity =
+      checkpoint === undefined
+        ? {}
+        : identityOf(model, data, {
+            method: method.name,
+            ...Object.fromEntries(Object.entries(method.settings).map(([key, value]) => [`method.${key}`, value])),
+            optimizer: rest.optimizer,
+            epochs,
+            batchSize,
+            seed,
+            schedule: describeSchedule(schedule, steps),
+          });
+    const before = checkpoint === undefined ? undefined : await readCheckpoint(checkpoint, model, optimizer, identity);
+    if (before !== undefined) figures = { loss: before.loss, validation: before.validation };
+    for (let epoch = before?.epoch ?? 0; epoch < epochs; epoch++) {
       const epochStarted = performance.now();
       let total = 0;
       for (const rows of batches(data, { size, seed, epoch })) {
@@ -230,21 +232,15 @@ export async function* train(
       model.eval();
       const measured = validation && (await accuracy(model, validation, { ...(signal && { signal }) }));
       const seconds = (performance.now() - epochStarted) / 1000;
-      last = {
-        type: 'epoch',
-        epoch: epoch + 1,
-        epochs,
-        loss: total / data.rows.length,
-        validation: measured && measured.correct / measured.total,
-        seconds,
-      };
+      figures = { loss: total / data.rows.length, validation: measured && measured.correct / measured.total };
       if (checkpoint !== undefined)
         await writeCheckpoint(checkpoint, model, optimizer, {
           settings: identity,
           epoch: epoch + 1,
           steps: optimizer.steps,
+          ...figures,
         });
-      yield last;
+      yield { type: 'epoch', epoch: epoch + 1, epochs, ...figures, seconds };
     }
   } finally {
     model.eval();
@@ -258,8 +254,8 @@ export async function* train(
     method: method.name,
     epochs,
     steps,
-    loss: last?.loss ?? NaN,
-    validation: last?.validation,
+    loss: figures.loss,
+    validation: figures.validation,
     seconds: (performance.now() - started) / 1000,
   };
   yield summary;

@@ -9,11 +9,14 @@ import {
   models,
   nn,
   saveSafetensors,
+  schedules,
+  subset,
   take,
   tensor,
   train,
   type EpochEvent,
   type StepEvent,
+  type SummaryEvent,
   type TrainOptions,
 } from '../../src/index.js';
 import { refused } from '../adversary/refused.js';
@@ -40,11 +43,13 @@ const ways: [string, TrainOptions][] = [
   ],
 ];
 
-for (const [what, options] of ways) {
+for (const [what, way] of ways) {
   test(`checkpoint: ${what} goes on as if it had not been stopped`, async (t) => {
     const data = await examples();
+    const options: TrainOptions = { ...way, validation: await examples(40) };
     const whole = fresh();
     const uninterrupted = await events(whole, data, options);
+    const ended = uninterrupted.at(-1) as SummaryEvent;
     const path = join(await folder(), `${what}.safetensors`);
 
     // Stopped after the second epoch, then in the middle of the third, then run to the end: each time a new network.
@@ -72,8 +77,10 @@ for (const [what, options] of ways) {
     t.deepEqual(epochs, [3, 4], 'the same epochs');
 
     const done = fresh(9);
-    const { steps: all } = await finish(done, data, { ...options, checkpoint: path });
+    const { steps: all, loss, validation } = await finish(done, data, { ...options, checkpoint: path });
     t.ok(sameWeights(done, whole) && all === 12, 'a training that has ended gives its network');
+    t.deepEqual([loss, validation], [ended.loss, ended.validation], 'and its last figures');
+    t.ok(Number.isFinite(loss) && validation! > 0, 'which are numbers');
     t.notOk(done.training, 'in evaluation mode');
   });
 }
@@ -113,30 +120,50 @@ test('checkpoint: what does not fit is refused and changes nothing', async (t) =
     (more: TrainOptions, net: nn.Module = model, from = data) =>
     (): Promise<unknown> =>
       events(net, from, { ...options, ...more });
-  const cases: [string, () => unknown][] = [
-    ['another seed', given({ seed: 2 })],
-    ['another number of epochs', given({ epochs: 3 })],
-    ['another batch size', given({ batchSize: 16 })],
-    ['another method', given({ method: methods.lwa() })],
-    ['another optimizer', given({ optimizer: { name: 'sgd', rate: 0.2 } })],
-    ['other examples', given({}, model, await examples(60))],
+  const { train: all } = await datasets.sample();
+  const inputs = Uint8Array.from(data.inputs);
+  inputs[data.rows[0]! * 784 + 300]! ^= 1;
+  const cases: [string, () => unknown, string][] = [
+    ['another seed', given({ seed: 2 }), 'another: seed: expected 2, received 1'],
+    ['another number of epochs', given({ epochs: 3 }), 'another: epochs: expected 3, received 2'],
+    ['another batch size', given({ batchSize: 16 }), 'another: batchSize: expected 16, received 32'],
+    ['another method', given({ method: methods.lwa() }), 'method: expected "lwa", received "normal"'],
+    [
+      'another optimizer',
+      given({ optimizer: { name: 'sgd', rate: 0.2 } }),
+      'optimizer: expected {"name":"sgd","rate":0.2}, received {"name":"sgd","rate":0.1,"momentum":0.9}',
+    ],
+    ['another schedule', given({ schedule: schedules.constant() }), 'schedule: expected "1, 1, 1, 1, ... ('],
+    [
+      'a schedule that differs at one step only',
+      given({ schedule: (step, total) => (step === 2 ? 0.5 : schedules.cosine()(step, total)) }),
+      'schedule: expected "1, 0.933013,',
+    ],
+    ['fewer examples', given({}, model, await examples(60)), 'another: examples: expected 60, received 70'],
+    [
+      'other examples of the same set',
+      given({}, model, subset(all, all.rows.slice(1, 71))),
+      'contents of the examples: expected ',
+    ],
+    [
+      'the same examples, one pixel apart',
+      given({}, model, { ...data, inputs }),
+      'contents of the examples: expected ',
+    ],
+    ['another scale', given({}, model, { ...data, scale: 1 / 255 }), 'scale: expected 0.00392'],
+    [
+      'another network',
+      given({}, models.mlp({ hidden: [5], dropout: 0.3, seed: 1 })),
+      'parameter 0.weight: expected [5,784], received [12,784]',
+    ],
+    [
+      'a deeper network',
+      given({}, models.mlp({ hidden: [12, 10], dropout: 0.3, seed: 1 })),
+      'parameter 6.weight: expected [10,10], received none',
+    ],
   ];
-  for (const [what, call] of cases)
-    await refused(t, what, call, 'INVALID_ARGUMENT', 'train: checkpoint: expected one of this training', path);
-  await refused(
-    t,
-    'another network',
-    given({}, models.mlp({ hidden: [5], dropout: 0.3, seed: 1 })),
-    'SHAPE_MISMATCH',
-    '0.weight expects shape [5,784], received [12,784]',
-  );
-  await refused(
-    t,
-    'a deeper network',
-    given({}, models.mlp({ hidden: [12, 10], dropout: 0.3, seed: 1 })),
-    'INVALID_ARGUMENT',
-    "loadStateDict: expected a tensor for '6.weight', received none",
-  );
+  for (const [what, call, said] of cases)
+    await refused(t, what, call, 'INVALID_ARGUMENT', 'train: checkpoint: expected one of this training', path, said);
   t.ok(sameWeights(model, fresh(3)), 'the network is as it was');
 
   const broken = join(await folder(), 'broken.safetensors');
