@@ -1,6 +1,6 @@
 /** How weights start: documented, seeded, and by default as PyTorch's layers do. */
-import { SparringError } from '../errors.js';
-import { oneOf } from '../options.js';
+import * as v from 'valibot';
+import { wholeFrom } from '../options.js';
 import { normal, uniform } from '../tensor/ops.js';
 import { keep, scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -35,6 +35,22 @@ export interface InitialOptions {
   stream?: number;
 }
 
+const spread = v.pipe(v.number(), v.finite(), v.minValue(0));
+
+/** The options of every layer with weights. */
+export const initialEntries = {
+  initializer: v.optional(
+    v.union([
+      v.picklist(['default', 'xavierUniform', 'xavierNormal', 'heUniform', 'heNormal']),
+      v.strictObject({ uniform: spread }),
+      v.strictObject({ normal: spread }),
+    ]),
+    'default',
+  ),
+  seed: v.optional(wholeFrom(0)),
+  stream: v.optional(wholeFrom(0)),
+};
+
 let nextStream = 0;
 
 interface Fans {
@@ -42,7 +58,7 @@ interface Fans {
   fanOut: number;
 }
 
-const spreads: Record<string, (fans: Fans) => { uniform: number } | { normal: number }> = {
+const spreads: Record<Extract<Initializer, string>, (fans: Fans) => { uniform: number } | { normal: number }> = {
   default: ({ fanIn }) => ({ uniform: 1 / Math.sqrt(fanIn) }),
   xavierUniform: ({ fanIn, fanOut }) => ({ uniform: Math.sqrt(6 / (fanIn + fanOut)) }),
   xavierNormal: ({ fanIn, fanOut }) => ({ normal: Math.sqrt(2 / (fanIn + fanOut)) }),
@@ -51,18 +67,18 @@ const spreads: Record<string, (fans: Fans) => { uniform: number } | { normal: nu
 };
 
 function spreadOf(initializer: Initializer, fans: Fans): { uniform: number } | { normal: number } {
-  if (typeof initializer !== 'string') return initializer;
-  const spread = spreads[initializer];
-  if (spread === undefined)
-    throw new SparringError('INVALID_ARGUMENT', `initializer: ${oneOf(initializer, Object.keys(spreads))}`);
-  return spread(fans);
+  return typeof initializer === 'string' ? spreads[initializer](fans) : initializer;
 }
 
 /** A layer's weight and bias, drawn as its options say; the tensors live until the layer is disposed. */
 export function initialize(
   shape: readonly number[],
   biased: boolean,
-  { initializer = 'default', seed, stream = seed === undefined ? nextStream++ : 0 }: InitialOptions,
+  {
+    initializer,
+    seed,
+    stream = seed === undefined ? nextStream++ : 0,
+  }: v.InferOutput<v.StrictObjectSchema<typeof initialEntries, undefined>>,
 ): { weight: Tensor; bias: Tensor | undefined } {
   const window = shape.slice(2).reduce((product, length) => product * length, 1);
   const fans = { fanOut: shape[0]! * window, fanIn: shape[1]! * window };

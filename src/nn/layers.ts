@@ -1,8 +1,10 @@
+import * as v from 'valibot';
 import { SparringError } from '../errors.js';
+import { parseOptions } from '../options.js';
 import * as ops from '../tensor/ops.js';
 import type { Conv2dOptions, Pair, PoolOptions } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { initialize, type InitialOptions } from './initializers.js';
+import { initialEntries, initialize, type InitialOptions } from './initializers.js';
 import { Module } from './module.js';
 import { nextRandomness } from './randomness.js';
 
@@ -12,6 +14,24 @@ function positive(value: number, what: string): number {
   }
   return value;
 }
+
+const pair = v.union([v.number(), v.tuple([v.number(), v.number()])]);
+const linearOptions = v.strictObject({ bias: v.optional(v.boolean(), true), ...initialEntries });
+const convolutionOptions = v.strictObject({
+  kernel: pair,
+  stride: v.optional(pair, 1),
+  padding: v.optional(pair, 0),
+  dilation: v.optional(pair, 1),
+  groups: v.optional(v.number(), 1),
+  ...linearOptions.entries,
+});
+const poolOptions = v.strictObject({ kernel: pair, stride: v.exactOptional(pair), padding: v.exactOptional(pair) });
+const dropoutOptions = v.strictObject({
+  rate: v.optional(
+    v.custom<number>((value) => typeof value === 'number', 'expected number'),
+    0.5,
+  ),
+});
 
 /**
  * A dense layer: [..., inputs] to [..., outputs]. Parameters `weight` [outputs, inputs] and `bias` [outputs].
@@ -28,8 +48,9 @@ export class Linear extends Module {
   weight: Tensor;
   bias: Tensor | undefined;
 
-  constructor(inputs: number, outputs: number, { bias = true, ...initial }: InitialOptions & { bias?: boolean } = {}) {
+  constructor(inputs: number, outputs: number, options: InitialOptions & { bias?: boolean } = {}) {
     super();
+    const { bias, ...initial } = parseOptions(linearOptions, options, 'Linear');
     const shape = [positive(outputs, 'Linear: outputs'), positive(inputs, 'Linear: inputs')];
     ({ weight: this.weight, bias: this.bias } = initialize(shape, bias, initial));
   }
@@ -59,18 +80,13 @@ export class Conv2d extends Module {
   constructor(
     channels: number,
     filters: number,
-    {
-      kernel,
-      bias = true,
-      initializer,
-      seed,
-      stream,
-      ...options
-    }: Conv2dOptions & InitialOptions & { kernel: Pair; bias?: boolean },
+    options: Conv2dOptions & InitialOptions & { kernel: Pair; bias?: boolean },
   ) {
     super();
+    const parsed = parseOptions(convolutionOptions, options, 'Conv2d');
+    const { kernel, bias, initializer, seed, stream, ...window } = parsed;
     const [high, wide] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
-    const groups = positive(options.groups ?? 1, 'Conv2d: groups');
+    const groups = positive(window.groups, 'Conv2d: groups');
     if (positive(channels, 'Conv2d: channels') % groups !== 0 || positive(filters, 'Conv2d: filters') % groups !== 0) {
       throw new SparringError(
         'INVALID_ARGUMENT',
@@ -78,13 +94,8 @@ export class Conv2d extends Module {
       );
     }
     const shape = [filters, channels / groups, positive(high, 'Conv2d: kernel'), positive(wide, 'Conv2d: kernel')];
-    const initial = {
-      ...(initializer && { initializer }),
-      ...(seed !== undefined && { seed }),
-      ...(stream !== undefined && { stream }),
-    };
-    ({ weight: this.weight, bias: this.bias } = initialize(shape, bias, initial));
-    this.options = options;
+    ({ weight: this.weight, bias: this.bias } = initialize(shape, bias, { initializer, seed, stream }));
+    this.options = window;
   }
 
   forward(x: Tensor): Tensor {
@@ -94,8 +105,11 @@ export class Conv2d extends Module {
 
 /** The largest element of each window, `new MaxPool2d({ kernel: 2 })`. */
 export class MaxPool2d extends Module {
-  constructor(readonly options: PoolOptions) {
+  readonly options: PoolOptions;
+
+  constructor(options: PoolOptions) {
     super();
+    this.options = parseOptions(poolOptions, options, 'MaxPool2d');
   }
 
   forward(x: Tensor): Tensor {
@@ -105,8 +119,11 @@ export class MaxPool2d extends Module {
 
 /** The mean of each window, `new AvgPool2d({ kernel: 2 })`. */
 export class AvgPool2d extends Module {
-  constructor(readonly options: PoolOptions) {
+  readonly options: PoolOptions;
+
+  constructor(options: PoolOptions) {
     super();
+    this.options = parseOptions(poolOptions, options, 'AvgPool2d');
   }
 
   forward(x: Tensor): Tensor {
@@ -132,8 +149,9 @@ export class Tanh extends Module {
 export class Dropout extends Module {
   readonly rate: number;
 
-  constructor({ rate = 0.5 }: { rate?: number } = {}) {
+  constructor(options: { rate?: number } = {}) {
     super();
+    const { rate } = parseOptions(dropoutOptions, options, 'Dropout');
     if (!(rate >= 0 && rate < 1))
       throw new SparringError('OUT_OF_RANGE', `Dropout: expected 0 <= rate < 1, received ${rate}`);
     this.rate = rate;

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { SparringError } from '../errors.js';
 import { parseOptions, wholeFrom } from '../options.js';
 import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
+import { initialEntries } from './initializers.js';
 import { Mlp } from './mlp.js';
 import type { Module } from './module.js';
 
@@ -11,14 +12,7 @@ const shared = {
   classes: v.optional(count, 10),
   activation: v.optional(v.picklist(['relu', 'tanh']), 'relu'),
   dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(0.999)), 0),
-  initializer: v.optional(
-    v.union([
-      v.picklist(['default', 'xavierUniform', 'xavierNormal', 'heUniform', 'heNormal']),
-      v.strictObject({ uniform: v.pipe(v.number(), v.minValue(0)) }),
-      v.strictObject({ normal: v.pipe(v.number(), v.minValue(0)) }),
-    ]),
-    'default',
-  ),
+  initializer: initialEntries.initializer,
   seed: v.optional(wholeFrom(0), 0),
 };
 

@@ -1,5 +1,17 @@
 import test from 'tape';
-import { mean, memory, models, nn, scope, square, tensor, uniform, zeros, type Tensor } from '../../src/index.js';
+import {
+  mean,
+  memory,
+  models,
+  nn,
+  schedules,
+  scope,
+  square,
+  tensor,
+  uniform,
+  zeros,
+  type Tensor,
+} from '../../src/index.js';
 import { refused } from '../adversary/refused.js';
 import { identical } from '../tensor/numbers.js';
 
@@ -53,6 +65,30 @@ test('layers: what they refuse', async (t) => {
     'INVALID_ARGUMENT',
     'Linear: outputs: expected a whole number of at least 1, received 0',
   );
+  const misspelt: [() => unknown, string, string][] = [
+    [() => new nn.Linear(2, 2, { sead: 1 } as object), 'Linear', 'seed'],
+    [() => new nn.Conv2d(1, 1, { kernel: 3, paddin: 1 } as { kernel: number }), 'Conv2d', 'padding'],
+    [() => new nn.Conv2d(1, 1, { kernal: 3 } as unknown as { kernel: number }), 'Conv2d', 'kernel'],
+    [() => new nn.MaxPool2d({ kernel: 2, strid: 2 } as { kernel: number }), 'MaxPool2d', 'stride'],
+    [() => new nn.AvgPool2d({ kernel: 2, Padding: 2 } as { kernel: number }), 'AvgPool2d', 'padding'],
+    [() => new nn.Dropout({ rat: 0.1 } as object), 'Dropout', 'rate'],
+    [() => schedules.cosine({ finl: 0.1 } as object), 'schedules.cosine', 'final'],
+    [() => schedules.steps({ at: [], facter: 0.1 } as { at: number[] }), 'schedules.steps', 'factor'],
+  ];
+  for (const [call, name, meant] of misspelt) {
+    const said = `(did you mean '${meant}'?)`;
+    await refused(t, `${name}: a misspelt option`, call, 'INVALID_ARGUMENT', `${name}: unknown option`, said);
+  }
+  const impossible: [() => unknown, string][] = [
+    [() => new nn.Linear(2, 2, { seed: 1.5 }), 'Linear: seed: expected a whole number of at least 0, received 1.5'],
+    [() => new nn.Linear(2, 2, { bias: 1 } as object), 'Linear: bias: expected boolean, received 1'],
+    [() => new nn.Linear(2, 2, { initializer: { normal: -1 } }), 'Linear: initializer.normal: expected at least 0'],
+    [() => new nn.Conv2d(1, 1, { kernel: '3' } as never), 'Conv2d: kernel: expected'],
+    [() => new nn.MaxPool2d({} as never), 'MaxPool2d: kernel: expected'],
+    [() => schedules.cosine({ final: NaN }), 'schedules.cosine: final: expected number, received NaN'],
+    [() => schedules.steps({ at: [1.5] }), 'schedules.steps: at.0: expected at most 1, received 1.5'],
+  ];
+  for (const [call, said] of impossible) await refused(t, said, call, 'INVALID_ARGUMENT', said);
   await refused(
     t,
     'Linear of half an input',
