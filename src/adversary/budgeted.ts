@@ -35,6 +35,9 @@ function singleStep(name: string, rule: DirectionRule, reachOf: ReachOf = () => 
  * network, found by Algorithm 1. The direction is exact however confident the network is. Of networks whose layers are known, many
  * examples take about three backward rows each instead of one a class; `backwards` counts them. Misclassified inputs are left as they are.
  *
+ * With `clip` the step is cut coordinate by coordinate where it leaves the range, so that it may end shorter than epsilon:
+ * one step in a direction that knows nothing of the range. An iterative attack makes use of the rest.
+ *
  * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
  * @param y - Labels [B].
@@ -57,8 +60,8 @@ export const advAlpha = singleStep('advAlpha', alphaDirection, reachWhereWorthwh
 
 /**
  * Adv_Loss (paper, section 3.1.1): a step of length epsilon along which the linearised likelihood of the label falls
- * fastest: the loss gradient for l2, its sign for linf, its largest coordinate for l1. Options and errors are those of
- * {@link advAlpha}.
+ * fastest: the loss gradient for l2, its sign for linf, its largest coordinate for l1. Options, errors and the effect of
+ * `clip` are those of {@link advAlpha}.
  *
  * @example
  * ```ts
@@ -73,7 +76,7 @@ export const advLoss = singleStep('advLoss', lossDirection);
 
 /**
  * Adv_Loss_Sign (paper, section 4.1): the sign of the loss gradient, brought to length epsilon in the norm. With linf it
- * is {@link advLoss}. Options and errors are those of {@link advAlpha}.
+ * is {@link advLoss}. Options, errors and the effect of `clip` are those of {@link advAlpha}.
  *
  * @example
  * ```ts

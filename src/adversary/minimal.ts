@@ -1,5 +1,6 @@
 /** Minimal perturbations by Algorithm 1: one step as in the paper, or iterated until the class changes. */
 import * as v from 'valibot';
+import { SparringError } from '../errors.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import {
@@ -20,7 +21,7 @@ import { reachWhereWorthwhile } from './reach.js';
 export interface MinimalOptions extends AttackOptions {
   /** `probabilities`, as in the paper (default), or `logits`, whose lengths are distances also for confident networks. */
   linearize?: Linearize;
-  /** How often to linearise anew while the class stands, 1 by default as in the paper. With `logits` this is DeepFool. */
+  /** How often to linearise anew while the class stands, 1 by default as in the paper; more are for `logits`: DeepFool. */
   steps?: number;
   /** By how much the total perturbation goes beyond the linear boundary, relative; 0 by default, .02 with more steps. */
   overshoot?: number;
@@ -56,18 +57,20 @@ const schema = v.strictObject({
 
 /**
  * Algorithm 1 of the paper: the smallest perturbation at which the linearised network names another class, for l2, linf
- * and l1 (Propositions 2.1 and 2.2). One linearisation by default; with more `steps` the network is linearised anew at
- * the perturbed input until its class changes. Misclassified inputs are left as they are.
+ * and l1 (Propositions 2.1 and 2.2). One linearisation by default; with more `steps` of the `logits` the network is
+ * linearised anew at the perturbed input until its class changes. Misclassified inputs are left as they are.
  *
  * In a confident network the length that the linearised probabilities ask for is astronomic (it grows as e to the logit
  * gap) though the direction is sound: it is given as `length` beside `direction`, and the adversarial inputs are finite.
  * For distances, linearise the logits.
  *
+ * With `clip` the perturbation is cut where it leaves the range: the linear problem knows nothing of the range.
+ *
  * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
  * @param y - Labels [B].
  * @param options - `norm` (l2), `linearize`, `steps`, `overshoot`, `epsilon`, `clip`, `batchSize`, `signal`.
- * @throws SparringError as every attack does; see `advAlpha`.
+ * @throws SparringError as every attack does (see `advAlpha`), and for more than one step of the probabilities.
  *
  * @example
  * ```ts
@@ -86,6 +89,13 @@ export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
   MinimalOptions,
   MinimalResult
 >('minimal', schema, async ({ linearize, steps, overshoot = steps > 1 ? 0.02 : 0, epsilon, clip }, context) => {
+  if (steps > 1 && linearize === 'probabilities') {
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `minimal: steps: expected 1 with linearize 'probabilities', received ${steps}; the lengths that they ask for are no ` +
+        "distances in a confident network, so that steps of them overshoot the boundary: linearize 'logits' to iterate",
+    );
+  }
   const { model, norm, plan, signal } = context;
   const reach = await reachWhereWorthwhile(context);
   const moved = (x: Tensor, total: Tensor): Tensor =>

@@ -21,8 +21,8 @@ export interface Direction {
  */
 export type DirectionRule = (model: Classifier, x: Tensor, y: Tensor, norm: Norm, reach?: Tensor) => Direction;
 
-/** The gradient of the loss by the input, up to a positive factor, [B, D]. */
-function ascent(model: Classifier, x: Tensor, y: Tensor): { logits: Tensor; rows: Tensor; backwards: Tensor } {
+/** The gradient of the loss by the input, up to a positive factor, [B, D], and the logits. */
+export function ascent(model: Classifier, x: Tensor, y: Tensor): { logits: Tensor; rows: Tensor; backwards: Tensor } {
   const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), x);
   return {
     logits,
@@ -37,12 +37,17 @@ export const lossDirection: DirectionRule = (model, x, y, norm) => {
   return { ...found, direction: norm.steepest(rows) };
 };
 
+/** The signs of rows, brought to length 1 in a norm. */
+export function signDirection(rows: Tensor, norm: Norm): Tensor {
+  const signs = norms.linf.steepest(rows);
+  const lengths = norm.length(signs);
+  return ops.div(signs, ops.reshape(nonZero(lengths), [...lengths.shape, 1]));
+}
+
 /** Adv_Loss_Sign: the sign of the gradient, brought to length 1 in the norm. */
 export const lossSignDirection: DirectionRule = (model, x, y, norm) => {
   const { rows, ...found } = ascent(model, x, y);
-  const signs = norms.linf.steepest(rows);
-  const lengths = norm.length(signs);
-  return { ...found, direction: ops.div(signs, ops.reshape(nonZero(lengths), [...lengths.shape, 1])) };
+  return { ...found, direction: signDirection(rows, norm) };
 };
 
 /**

@@ -404,7 +404,7 @@ test('attacks: minimal iterated past a confident boundary does not turn NaN', as
         [0.9, 0],
       ]),
       [0, 0],
-      { norm, steps: 5 },
+      { norm, steps: 5, linearize: 'logits' },
     );
     t.ok(adversarial.data().every(Number.isFinite), `${norm}: finite`);
     t.deepEqual(success.toArray(), [1, 1], 'and it succeeds');

@@ -420,6 +420,14 @@ test('guards: options of minimal', async (t) => {
       'INVALID_ARGUMENT',
       `minimal: steps: expected a whole number of at least 1, received ${steps}`,
     );
+  await refused(
+    t,
+    'steps of the probabilities',
+    given({ steps: 2, linearize: 'probabilities' }),
+    'INVALID_ARGUMENT',
+    "minimal: steps: expected 1 with linearize 'probabilities', received 2",
+    "linearize 'logits' to iterate",
+  );
   for (const overshoot of [-1, Infinity, 1e30])
     await refused(
       t,

@@ -147,7 +147,8 @@ test('saturation: lengths are those of the linearised network, in float64, and a
     const [x, same] = [inputs(points), inputs(points, 'float64')];
     for (const norm of normNames) {
       for (const steps of [1, 4]) {
-        const found = await attacks.minimal(single, x, predictions(single, x), { norm, steps });
+        const linearize = steps > 1 ? 'logits' : 'probabilities';
+        const found = await attacks.minimal(single, x, predictions(single, x), { norm, steps, linearize });
         const lengths = Array.from(found.length.data());
         t.ok(
           Array.from(found.adversarial.data()).every(Number.isFinite),
@@ -161,7 +162,7 @@ test('saturation: lengths are those of the linearised network, in float64, and a
           lengths.every((value) => value > 0),
           'lengths are numbers',
         );
-        if (gap > 200) continue;
+        if (gap > 200 || steps > 1) continue;
         const off = scope(() =>
           oneByOne(same).map((at, i) => {
             const { logits, rows } = linearized(exact, at);
