@@ -10,6 +10,7 @@ import {
   fromArrays,
   models,
   mul,
+  nn,
   sin,
   softmax,
   tensor,
@@ -56,6 +57,24 @@ function wilsonByBisection(k: number, n: number): [number, number] {
 }
 
 const figure = (standing: readonly boolean[]): Figure => wilson(standing.filter(Boolean).length, standing.length);
+
+test('accuracyCurve: the two attacks by the loss share its gradient', async (t) => {
+  const model = new nn.Linear(3, 2, { seed: 1 }).eval();
+  let traced = 0;
+  const counting = {
+    forward: (x: Tensor) => {
+      traced++;
+      return model.forward(x);
+    },
+  };
+  const data = fromArrays({ inputs: new Float32Array(6), labels: new Uint8Array(2), shape: [3], classes: 2 });
+  await accuracyCurve(counting, data, { epsilons: [1] });
+  t.equal(
+    traced,
+    1 + 2 + 3,
+    'the guard, a gradient of the loss and one of the classes, and an evaluation for each attack',
+  );
+});
 
 test('evaluate: agrees with hand counts, with the attacks, with transferred and with the curve', async (t) => {
   const { model, other, data } = await specimen();
