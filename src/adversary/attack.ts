@@ -3,11 +3,11 @@ import * as v from 'valibot';
 import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
-import { parseOptions } from '../options.js';
+import { parseOptions, shown } from '../options.js';
 import { add, argmax, cast, concat, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
-import { Tensor, tensor } from '../tensor/tensor.js';
+import { idOf, Tensor, tensor } from '../tensor/tensor.js';
 import { asRows, longest, norms, type Norm } from './norms.js';
 
 /** A network under attack: logits [B, K] of inputs [B, ...], and whether it is in training mode. */
@@ -95,6 +95,8 @@ const trains = (model: Target): boolean =>
 
 /** Refuses a network that would not be measured as it is used. */
 export function guardEvaluating(name: string, model: Target): void {
+  if (typeof (model as Target | undefined)?.forward !== 'function')
+    throw new SparringError('INVALID_ARGUMENT', `${name}: expected a network, received ${shown(model)}`);
   if (!trains(model)) return;
   throw new SparringError(
     'TRAINING_MODE',
@@ -114,6 +116,7 @@ function guard(
     throw new SparringError(code, `${name}: ${what}`);
   };
   guardEvaluating(name, model);
+  idOf(x, name);
   if (x.dtype !== 'float32' && x.dtype !== 'float64')
     refuse('DTYPE_MISMATCH', `expected inputs of float32 or float64, received ${x.dtype}`);
   if (x.shape.length < 2 || x.shape[0] === 0)
@@ -154,6 +157,8 @@ export function guardFinite(name: string, logits: Tensor, rows: Int32Array): voi
 /** The labels as a tensor. */
 function labelled(name: string, labels: Labels): Tensor {
   if (labels instanceof Tensor) return labels;
+  if (!Array.isArray(labels) && !ArrayBuffer.isView(labels))
+    throw new SparringError('INVALID_ARGUMENT', `${name}: expected labels, received ${shown(labels)}`);
   const wrong = labels.findIndex((label) => (label | 0) !== label);
   if (wrong >= 0)
     throw new SparringError(
@@ -173,6 +178,7 @@ export const numbered = (count: number): Int32Array => Int32Array.from({ length:
  */
 export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor, rows: Int32Array): number {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
+  idOf(logits, `${name}: the network's logits`);
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
     throw new SparringError(
       'SHAPE_MISMATCH',

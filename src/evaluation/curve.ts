@@ -18,7 +18,7 @@ import * as ops from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
-import { Examples } from '../training/examples.js';
+import { Examples, guardData } from '../training/examples.js';
 
 const names = ['advLossSign', 'advLoss', 'advAlpha'] as const;
 
@@ -64,6 +64,7 @@ const schema = v.strictObject({ epsilons, norm, batchSize, signal, onProgress })
 export async function accuracyCurve(model: Target, data: Dataset, options: CurveOptions): Promise<CurvePoint[]> {
   const { epsilons, norm, batchSize, signal, onProgress } = parseOptions(schema, options, 'accuracyCurve');
   guardEvaluating('accuracyCurve', model);
+  guardData('accuracyCurve', data);
   const examples = new Examples(data);
   const walk = planned((rows: Tensor) => {
     const { x, y } = examples.batch(rows);

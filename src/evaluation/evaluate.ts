@@ -16,7 +16,7 @@ import type { Figure } from '../report/results.js';
 import { scope } from '../tensor/scope.js';
 import { tensor } from '../tensor/tensor.js';
 import { accuracy, countCorrect } from '../training/accuracy.js';
-import { Examples } from '../training/examples.js';
+import { Examples, guardData } from '../training/examples.js';
 
 /** The attacks by name. */
 export type AttackName = keyof typeof attacks;
@@ -136,6 +136,7 @@ const total = (counts: Uint8Array | Int32Array): number =>
 export async function evaluate(model: Target, data: Dataset, options: EvaluateOptions): Promise<Evaluation> {
   const parsed = parseOptions(schema, options, 'evaluate');
   const { attacks: chosen, epsilons, norm, clip, batchSize, signal, onProgress } = parsed;
+  guardData('evaluate', data);
   const examples = data.rows.length;
   guardEvaluating('evaluate', model);
   const { correct } = await accuracy(model, data, { batchSize, ...(signal && { signal }) });

@@ -1,7 +1,7 @@
 import { SparringError } from '../errors.js';
 import { native } from '../native.js';
 import { nearest } from '../options.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { idOf, type Tensor } from '../tensor/tensor.js';
 
 /** Writes the numbers of a state dict into the tensors of the same names; when one does not fit, nothing is changed. */
 export function loadTensors(own: readonly [string, Tensor][], state: Readonly<Record<string, Tensor>>): void {
@@ -18,6 +18,7 @@ export function loadTensors(own: readonly [string, Tensor][], state: Readonly<Re
     const given = state[name];
     if (given === undefined)
       throw new SparringError('INVALID_ARGUMENT', `loadStateDict: expected a tensor for '${name}', received none`);
+    idOf(given, 'loadStateDict');
     if (given.shape.join() !== tensor.shape.join()) {
       throw new SparringError(
         'SHAPE_MISMATCH',

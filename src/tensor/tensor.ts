@@ -220,10 +220,17 @@ export function tensor(values: NestedNumbers | NumberArray, options: TensorOptio
 /** @internal {@link tensor} for a call of another name, which messages give. */
 export function tensorFor(name: string, values: NestedNumbers | NumberArray, options: TensorOptions): Tensor {
   const typed = ArrayBuffer.isView(values);
+  if (typed && typeof (values[0] ?? values.length) !== 'number')
+    throw new SparringError('DTYPE_MISMATCH', `${name}: expected numbers, received ${values.constructor.name}`);
   const { shape, numbers } = typed ? { shape: [values.length], numbers: values } : flatten(values);
   const dtype = options.dtype ?? dtypeOf(values);
   const code = dtypeCode(dtype);
   const wanted = options.shape ?? shape;
+  if (!Array.isArray(wanted))
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `${name}: shape: expected a list of whole numbers, received ${typeof wanted}`,
+    );
   if (wanted.length > mostAxes) {
     throw new SparringError('SHAPE_MISMATCH', `tensor: expected at most ${mostAxes} axes, received ${wanted.length}`);
   }

@@ -7,7 +7,7 @@ import { argmax, cast, equal, sum } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
-import { Examples } from './examples.js';
+import { Examples, guardData } from './examples.js';
 
 /** How many inputs [B, ...] a network gives their labels [B], as a tensor of one number. */
 export const countCorrect = (model: Classifier, x: Tensor, y: Tensor): Tensor =>
@@ -38,6 +38,7 @@ export async function accuracy(
   options: { batchSize?: number; signal?: AbortSignal } = {},
 ): Promise<{ correct: number; total: number }> {
   const { batchSize, signal } = parseOptions(schema, options, 'accuracy');
+  guardData('accuracy', data);
   const examples = new Examples(data);
   const count = planned((rows) => {
     const { x, y } = examples.batch(rows);

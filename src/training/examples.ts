@@ -1,8 +1,21 @@
 /** A data set as tensors, read by row number: batches are gathered, the set is never copied. */
 import type { Dataset } from '../data/dataset.js';
+import { SparringError } from '../errors.js';
+import { shown } from '../options.js';
 import { affine, cast, gather } from '../tensor/ops.js';
 import { keep } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
+
+/** Refuses what is no data set, or one without examples. */
+export function guardData(name: string, data: Dataset): void {
+  const rows: unknown = (data as Dataset | undefined)?.rows;
+  if (rows instanceof Int32Array && rows.length > 0) return;
+  const received = rows instanceof Int32Array ? 'one of none' : shown(data);
+  throw new SparringError(
+    'INVALID_ARGUMENT',
+    `${name}: expected a data set of at least one example, received ${received}`,
+  );
+}
 
 /** Examples in native memory. */
 export class Examples {

@@ -3,19 +3,19 @@ import * as v from 'valibot';
 import { gradients } from '../autodiff/autodiff.js';
 import { batches, type Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
-import type { Module } from '../nn/module.js';
+import { Module } from '../nn/module.js';
 import { Adam, SGD, type AdamOptions, type Optimizer, type SgdOptions } from '../nn/optimizers.js';
 import { withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
-import { oneOf, parseOptions, wholeFrom } from '../options.js';
+import { oneOf, parseOptions, shown, wholeFrom } from '../options.js';
 import { add, cast, sum, zeros } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
 import { describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { Examples } from './examples.js';
+import { Examples, guardData } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
 
@@ -157,6 +157,9 @@ export async function* train(
   const method = methodOf(rest.method);
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
+  if (!((model as unknown) instanceof Module))
+    throw new SparringError('INVALID_ARGUMENT', `train: expected a module to train, received ${shown(model)}`);
+  guardData('train', data);
   const parameters = model.parameters();
   if (parameters.length === 0)
     throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
@@ -224,7 +227,14 @@ export async function* train(
         signal?.throwIfAborted();
         // Before each step: whoever attacks the network between two puts it in evaluation mode.
         model.train();
-        const rate = optimizer.rate * schedule(optimizer.steps, steps);
+        const factor: unknown = schedule(optimizer.steps, steps);
+        if (!Number.isFinite(factor)) {
+          throw new SparringError(
+            'NOT_FINITE',
+            `train: schedule: expected a finite factor, received ${shown(factor)} at step ${optimizer.steps + 1}`,
+          );
+        }
+        const rate = optimizer.rate * (factor as number);
         const loss = await scope(() => step(rows, rate));
         total += loss * rows.length;
         yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
