@@ -123,8 +123,12 @@ export { norms, perturbed, type Norm } from './adversary/norms.js';
 
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';
+export type { DropoutOptions } from './training/dropout.js';
+export type { GoodfellowOptions } from './training/goodfellow.js';
 export type { LwaOptions } from './training/lwa.js';
-export type { Batch, Method } from './training/method.js';
+export type { LwaRepOptions } from './training/lwaRep.js';
+export { defineMethod, evaluating, type Batch, type Method, type MethodMaker } from './training/method.js';
+export type { NoklandOptions } from './training/nokland.js';
 export {
   train,
   type EpochEvent,

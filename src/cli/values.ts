@@ -77,6 +77,9 @@ const nonEmpty = (placeholder: string): Kind<string> => ({
   read: (text) => text || refuse(`a ${placeholder}`, text),
 });
 
+/** A word. */
+export const text = nonEmpty('name');
+
 /** The path of a file. */
 export const file = nonEmpty('file');
 

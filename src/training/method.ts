@@ -1,5 +1,8 @@
 /** What a training method is: how the loss of a batch comes about. Each method is a file of its own. */
+import * as v from 'valibot';
+import { epsilonEntry } from '../adversary/attack.js';
 import type { Module } from '../nn/module.js';
+import { parseOptions } from '../options.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** A batch, as a method sees it: tensors of a plan that is being traced. */
@@ -23,6 +26,49 @@ export interface Method {
    */
   prepare(batch: Batch): () => Tensor;
 }
+
+type Schema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
+
+/** Makes a method of its options, and tells which options there are. */
+export interface MethodMaker<S extends Schema = Schema> {
+  (options?: v.InferInput<S>): Method;
+  /** The options, their ranges and defaults; the command line reads off it which of its options go with the method. */
+  readonly schema: S;
+}
+
+/**
+ * Makes a training method of its options and of what it does with a batch.
+ *
+ * @param name - What it is called in tables, files and messages.
+ * @param schema - Its options.
+ * @param build - Given the options, {@link Method.prepare}.
+ */
+export function defineMethod<S extends Schema>(
+  name: string,
+  schema: S,
+  build: (settings: v.InferOutput<S>) => Method['prepare'],
+): MethodMaker<S> {
+  const make = (options?: v.InferInput<S>): Method => {
+    const settings = parseOptions(schema, options, name);
+    return { name, settings, prepare: build(settings) };
+  };
+  return Object.assign(make, { schema });
+}
+
+/** A share of a loss. */
+export const shareEntry = v.pipe(
+  v.number(),
+  v.check(
+    (share) => share >= 0 && share <= 1,
+    ({ input }) => `expected a share of 0 to 1, received ${input}`,
+  ),
+);
+
+/** The options of a method that moves inputs by a given length. */
+export const lengthEntries = {
+  epsilon: v.optional(epsilonEntry, 1.5),
+  norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
+};
 
 /** Runs fn with the network in evaluation mode: an adversary attacks the network as it will be used. */
 export function evaluating<T>(model: Module, fn: () => T): T {
