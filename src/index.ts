@@ -129,6 +129,8 @@ export type { LwaOptions } from './training/lwa.js';
 export type { LwaRepOptions } from './training/lwaRep.js';
 export { defineMethod, evaluating, type Batch, type Method, type MethodMaker } from './training/method.js';
 export type { NoklandOptions } from './training/nokland.js';
+export type { AugmentOptions } from './training/augment.js';
+export type { VatOptions } from './training/vat.js';
 export {
   train,
   type EpochEvent,

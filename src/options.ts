@@ -51,7 +51,10 @@ function describe(issue: Issue, known: readonly string[]): string {
     const choices = [...(issue.expected ?? '').matchAll(/"([^"]*)"/g)].map((match) => match[1]!);
     return `${path}: ${oneOf(issue.input, choices)}`;
   }
-  const custom = issue.kind === 'validation' ? issue.message : `expected ${issue.expected}, received ${issue.received}`;
+  const custom =
+    issue.kind === 'validation' || issue.type === 'custom'
+      ? issue.message
+      : `expected ${issue.expected}, received ${issue.received}`;
   return path === '' ? custom : `${path}: ${custom}`;
 }
 

@@ -4,7 +4,7 @@ import { norms } from '../adversary/norms.js';
 import type { Method, MethodMaker } from '../training/method.js';
 import * as methods from '../training/methods.js';
 import { length, lengthUnits } from './options.js';
-import { choice, either, option, real, text, type Kind, type Setting } from './values.js';
+import { choice, either, option, real, text, whole, type Kind, type Setting } from './values.js';
 
 /** A method's name. */
 export type MethodName = keyof typeof methods;
@@ -40,6 +40,14 @@ export const methodOptions = {
     "the adversary's aim: to lower the likelihood (loss) or to change the class (alpha)",
   ),
   share: own('share', real({ least: 0, most: 1 }), 'share of the perturbed images in the loss'),
+  weight: own('weight', real({ least: 0 }), 'weight of the term that smooths the answers'),
+  iterations: own('iterations', whole({ least: 1 }), 'iterations of the power method'),
+  hessian: own(
+    'hessian',
+    choice(['difference', 'exact']),
+    'how the Hessian is multiplied: by a difference of gradients, or exact',
+  ),
+  xi: own('xi', real({ least: 0 }), 'distance of the difference'),
   layer: own(
     'layer',
     text,

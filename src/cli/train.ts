@@ -16,7 +16,7 @@ import { methodNames, methodOf, methodOptions } from './methods.js';
 import { build, saveNetwork, type Description } from '../training/network.js';
 import { checkLengths, checkWritable, dataDir, type NormName } from './options.js';
 import type { Session } from './session.js';
-import { choice, either, file, list, option, real, whole } from './values.js';
+import { choice, either, file, flag, list, option, real, whole } from './values.js';
 
 const rates = { sgd: 0.05, adam: 0.001 };
 
@@ -44,6 +44,10 @@ const options = {
   clipGradients: option(real({ least: 0 }), 'most that an entry of the gradients may be, either way', {
     fallbackText: 'no bound',
   }),
+  crop: option(whole({ least: 0 }), 'pixels that the images are moved by at most, at random, each time', {
+    fallback: 0,
+  }),
+  mirror: flag('show every other image, at random, in a mirror'),
   seed: option(whole({ least: 0 }), 'seed of the split, the first weights, the order and the dropout', { fallback: 0 }),
   hidden: option(list(whole({ least: 1 })), 'widths of the hidden layers', {
     fallback: [1000, 1000],
@@ -179,7 +183,9 @@ export const trainCommand = defineCommand({
     const optimizer = optimizerOf(options);
     const model = describeModel(options, images);
     const network = build(model);
-    const settings = { method, epochs, batchSize, optimizer, seed };
+    const { crop, mirror } = options;
+    const augment = crop > 0 || mirror ? { augment: { crop, mirror } } : {};
+    const settings = { method, epochs, batchSize, optimizer, ...augment, seed };
     const what = `${options.model} ${method.name}`;
     const history = await learn(session, network, images, { ...settings, validation, what, checkpoint });
     const training = { data, images: images.rows.length, ...settings, method: method.name, settings: method.settings };

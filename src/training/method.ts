@@ -12,6 +12,8 @@ export interface Batch {
   x: Tensor;
   /** Labels, int32 [B]. */
   y: Tensor;
+  /** Examples without labels, where the training has some: inputs [U, ...] and their numbers int32 [U]. */
+  unlabelled?: { x: Tensor; rows: Tensor };
 }
 
 /** A way to train. */
@@ -20,6 +22,8 @@ export interface Method {
   readonly name: string;
   /** Its settings, for the record. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Whether it learns from examples without labels too. */
+  readonly takesUnlabelled?: boolean;
   /**
    * Prepares a batch and gives its loss as a function. What is done before the function is called (finding a
    * perturbation) is held fixed when the loss is differentiated: Proposition 3.1 of the paper.
@@ -42,15 +46,17 @@ export interface MethodMaker<S extends Schema = Schema> {
  * @param name - What it is called in tables, files and messages.
  * @param schema - Its options.
  * @param build - Given the options, {@link Method.prepare}.
+ * @param traits - What else there is to know of it.
  */
 export function defineMethod<S extends Schema>(
   name: string,
   schema: S,
   build: (settings: v.InferOutput<S>) => Method['prepare'],
+  traits: Pick<Method, 'takesUnlabelled'> = {},
 ): MethodMaker<S> {
   const make = (options?: v.InferInput<S>): Method => {
     const settings = parseOptions(schema, options, name);
-    return { name, settings, prepare: build(settings) };
+    return { name, settings, ...traits, prepare: build(settings) };
   };
   return Object.assign(make, { schema });
 }
@@ -61,6 +67,15 @@ export const shareEntry = v.pipe(
   v.check(
     (share) => share >= 0 && share <= 1,
     ({ input }) => `expected a share of 0 to 1, received ${input}`,
+  ),
+);
+
+/** What a term of a loss is multiplied by. */
+export const weightEntry = v.pipe(
+  v.number(),
+  v.check(
+    (weight) => weight >= 0 && Number.isFinite(weight),
+    ({ input }) => `expected a weight of at least 0, received ${input}`,
   ),
 );
 

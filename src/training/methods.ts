@@ -4,3 +4,4 @@ export { lwa } from './lwa.js';
 export { lwaRep } from './lwaRep.js';
 export { nokland } from './nokland.js';
 export { normal } from './normal.js';
+export { vat } from './vat.js';

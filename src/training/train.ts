@@ -5,7 +5,7 @@ import { batches, type Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
 import type { Module } from '../nn/module.js';
 import { Adam, SGD, type AdamOptions, type Optimizer, type SgdOptions } from '../nn/optimizers.js';
-import { withRandomness } from '../nn/randomness.js';
+import { forRows, withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
 import { oneOf, parseOptions } from '../options.js';
@@ -15,6 +15,7 @@ import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
 import { Examples } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
@@ -39,7 +40,11 @@ export interface TrainOptions {
   optimizer?: OptimizerChoice;
   /** What the rate is multiplied by at each step; half a cosine by default. */
   schedule?: Schedule;
-  /** Of the order of the examples and of dropout; 0 by default. */
+  /** How images are varied each time they are learned from; not at all by default. */
+  augment?: AugmentOptions;
+  /** Examples without labels, for a method that takes them (`vat`): as many of them a step as of the others. */
+  unlabelled?: Dataset;
+  /** Of the order of the examples and of all that is random; 0 by default. */
   seed?: number;
   /** Examples to measure the accuracy on after each epoch. */
   validation?: Dataset;
@@ -93,6 +98,11 @@ export type TrainEvent = StepEvent | EpochEvent | SummaryEvent;
 const wholeFrom = (least: number): v.GenericSchema<number> =>
   v.pipe(v.number(), v.integer(), v.minValue(least, `expected at least ${least}`));
 
+const dataset = v.custom<Dataset>(
+  (value) => typeof value === 'object' && value !== null && 'rows' in value,
+  'expected a data set',
+);
+
 const schema = v.strictObject({
   method: v.optional(
     v.union([
@@ -115,9 +125,9 @@ const schema = v.strictObject({
     v.custom<Schedule>((value) => typeof value === 'function', 'expected a function of step and total'),
   ),
   seed: v.optional(wholeFrom(0), 0),
-  validation: v.optional(
-    v.custom<Dataset>((value) => typeof value === 'object' && value !== null && 'rows' in value, 'expected a data set'),
-  ),
+  augment: v.optional(augmentSchema),
+  unlabelled: v.optional(dataset),
+  validation: v.optional(dataset),
   checkpoint: v.optional(v.string()),
   signal: v.optional(v.instance(AbortSignal)),
 });
@@ -128,6 +138,42 @@ function methodOf(method: Method | string): Method {
   if (make === undefined)
     throw new SparringError('INVALID_ARGUMENT', `train: method: ${oneOf(method, Object.keys(methods))}`);
   return make();
+}
+
+const refuse = (what: string): never => {
+  throw new SparringError('INVALID_ARGUMENT', `train: ${what}`);
+};
+
+/** Refuses options that do not suit the examples or the method. */
+function check(
+  { shape }: Dataset,
+  method: Method,
+  { augment, unlabelled }: { augment: AugmentOptions | undefined; unlabelled: Dataset | undefined },
+): void {
+  const [, height, width] = shape as [number, number, number];
+  if (augment !== undefined && shape.length !== 3)
+    refuse(`augment: expected images [channels, height, width], received inputs of shape [${shape.join(', ')}]`);
+  if (augment?.crop !== undefined && augment.crop >= Math.min(height, width))
+    refuse(`augment: crop: expected less than the images' ${height}x${width} pixels, received ${augment.crop}`);
+  if (unlabelled === undefined) return;
+  if (method.takesUnlabelled !== true)
+    refuse(`unlabelled: expected with a method that takes examples without labels, received with ${method.name}`);
+  if (unlabelled.shape.join() !== shape.join())
+    refuse(`unlabelled: expected inputs of shape [${shape.join(', ')}], received [${unlabelled.shape.join(', ')}]`);
+}
+
+/** The rows of one batch after the other, pass after pass, from a step on. */
+function* endless(data: Dataset, options: { size: number; seed: number; step: number }): Generator<Int32Array, never> {
+  const { seed, step } = options;
+  const size = Math.min(options.size, data.rows.length);
+  const perPass = Math.floor(data.rows.length / size);
+  for (let at = step; ;) {
+    const pass = [...batches(data, { size, seed, epoch: Math.floor(at / perPass), dropLast: true })];
+    for (const rows of pass.slice(at % perPass)) {
+      at++;
+      yield rows;
+    }
+  }
 }
 
 /**
@@ -159,13 +205,17 @@ export async function* train(
   data: Dataset,
   options: TrainOptions = {},
 ): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
-  const { epochs, batchSize, seed, signal, validation, checkpoint, ...rest } = parseOptions(schema, options, 'train');
+  const { epochs, batchSize, seed, signal, augment, unlabelled, validation, checkpoint, ...rest } = parseOptions(
+    schema,
+    options,
+    'train',
+  );
   const method = methodOf(rest.method);
+  check(data, method, { augment, unlabelled });
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
   const parameters = model.parameters();
-  if (parameters.length === 0)
-    throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
+  if (parameters.length === 0) refuse('expected a network with parameters, received none');
   const optimizer: Optimizer = optimizers[name](parameters, settings);
   const identity = JSON.stringify({
     method: method.name,
@@ -176,12 +226,19 @@ export async function* train(
     seed,
     data: data.name,
     examples: data.rows.length,
+    augment,
+    unlabelled: unlabelled && { data: unlabelled.name, examples: unlabelled.rows.length },
   });
 
   const examples = new Examples(data);
-  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor) =>
+  const others = unlabelled && new Examples(unlabelled);
+  const varied = (x: Tensor): Tensor => (augment === undefined ? x : augmented(x, augment));
+  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
-      const loss = method.prepare({ model, ...examples.batch(rows) });
+      const { x, y } = examples.batch(rows);
+      const batch = { model, x: varied(x), y };
+      const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
+      const loss = method.prepare(unlabelled === undefined ? batch : { ...batch, unlabelled });
       const { value, grads } = gradients(loss, parameters);
       optimizer.apply(grads, rate, add(tick, 1));
       return [value];
@@ -195,6 +252,7 @@ export async function* train(
 
   try {
     const first = checkpoint === undefined ? 0 : await readCheckpoint(checkpoint, model, optimizer, identity);
+    const more = unlabelled && endless(unlabelled, { size, seed, step: optimizer.steps });
     for (let epoch = first; epoch < epochs; epoch++) {
       const epochStarted = performance.now();
       let total = 0;
@@ -209,7 +267,8 @@ export async function* train(
             tensor(rate, { dtype: 'float64' }),
             tensor(optimizer.steps, { dtype: 'int32' }),
           ] as const;
-          return (await update(...inputs))[0]!.item();
+          const also = more === undefined ? [] : ([tensor(more.next().value)] as const);
+          return (await update(...inputs, ...also))[0]!.item();
         });
         optimizer.steps++;
         if (!Number.isFinite(loss)) {
@@ -244,6 +303,7 @@ export async function* train(
     model.eval();
     update.dispose();
     examples.dispose();
+    others?.dispose();
     optimizer.dispose();
   }
   const summary: SummaryEvent = {

@@ -7,6 +7,7 @@ import {
   models,
   nn,
   scope,
+  slice,
   tensor,
   type Method,
   type NestedNumbers,
@@ -24,12 +25,13 @@ interface Fixture {
   labels: number[];
   state: State;
   runs: { method: keyof typeof methods; options: Record<string, unknown>; loss: number; after: State }[];
+  vat: { example: number; options: Record<string, unknown>; either: { loss: number; after: State }[] }[];
   cifarNet: { state: State; inputs: NestedNumbers; logits: NestedNumbers };
   clipped: { optimizer: OptimizerChoice; steps: number; after: State }[];
 }
 
 const path = new URL('../fixtures/torch-methods.json.gz', import.meta.url);
-const { rate, inputs, labels, state, runs, clipped, cifarNet } = JSON.parse(
+const { rate, inputs, labels, state, runs, vat, clipped, cifarNet } = JSON.parse(
   gunzipSync(readFileSync(path)).toString(),
 ) as Fixture;
 
@@ -74,6 +76,34 @@ test('torch: the loss of each method and its step', (t) => {
       optimizer.dispose();
       model.dispose();
     });
+  }
+  t.end();
+});
+
+test('torch: virtual adversarial training along the first eigenvector', (t) => {
+  t.ok(vat.length >= 9, `${vat.length} runs`);
+  // Where the network is not smooth to the next order the difference is off by as much as it is aside.
+  const ways = [
+    { hessian: 'exact', iterations: 250, tolerance: 1e-10 },
+    { hessian: 'difference', xi: 1e-6, iterations: 250, tolerance: 1e-5 },
+  ] as const;
+  for (const { example, options, either } of vat) {
+    for (const { tolerance, ...way } of ways) {
+      scope(() => {
+        const model = network();
+        const { x, y } = batch();
+        const method = methods.vat({ ...options, ...way });
+        const one = { model, x: slice(x, [example], [example + 1]), y: slice(y, [example], [example + 1]) };
+        const { value, grads } = gradients(method.prepare(one), model.parameters());
+        const optimizer = new nn.SGD(model.parameters(), { rate });
+        optimizer.step(grads);
+        const errors = either.map(({ loss, after }) => Math.max(Math.abs(value.item() - loss), off(model, after)));
+        const what = `example ${example}, ${JSON.stringify(options)}, ${way.hessian}`;
+        t.ok(Math.min(...errors) < tolerance, `${what}: loss and weights (${Math.min(...errors)})`);
+        optimizer.dispose();
+        model.dispose();
+      });
+    }
   }
   t.end();
 });
