@@ -30,24 +30,31 @@ const schema = v.strictObject({
 export type VatOptions = v.InferInput<typeof schema>;
 type Settings = v.InferOutput<typeof schema>;
 
-/** q - p for probabilities of two logits, that of p's largest class as what the others lack: exact also where p is 1. */
-function difference(p: Tensor, q: Tensor): Tensor {
-  const top = ops.oneHot(ops.argmax(p), { classes: p.shape[1]!, dtype: p.dtype === 'float64' ? 'float64' : 'float32' });
-  const others = ops.where(top, 0, ops.sub(ops.softmax(q), ops.softmax(p)));
-  return ops.where(top, ops.neg(ops.sum(others, { axes: [-1], keepDims: true })), others);
+/** What the class that the network names loses to the others, in its place: exact also where its probability rounds to 1. */
+function balanced(others: Tensor, top: Tensor): Tensor {
+  const gained = ops.where(top, 0, others);
+  return ops.where(top, ops.neg(ops.sum(gained, { axes: [-1], keepDims: true })), gained);
 }
 
-/** The Hessian of the divergence by the input, at the input, times a direction [B, D], up to a positive factor. */
+/**
+ * The Hessian of the divergence by the input, at the input, times a direction [B, D], up to a positive factor. With J the
+ * Jacobian of the logits it is Jᵀ (diag p - p pᵀ) J: at the input the divergence has no slope, and J's own curvature no
+ * part in it.
+ */
 const curvatures = {
-  // The gradient at the input is 0, so that the gradient a little aside is the Hessian times that little.
-  difference: (model: Module, x: Tensor, logits: Tensor, d: Tensor, xi: number): Tensor => {
-    const aside = ops.add(x, ops.reshape(ops.mul(d, xi), x.shape));
-    const { value, pullback } = vjp((input: Tensor) => model.forward(input), aside);
-    return pullback(difference(logits, value));
+  // For that reason the gradient a little aside is the Hessian times that little.
+  difference: (model: Module, x: Tensor, logits: Tensor, top: Tensor, d: Tensor, xi: number): Tensor => {
+    const { value, pullback } = vjp((input: Tensor) => model.forward(input), ops.add(x, ops.mul(d, xi)));
+    return pullback(balanced(ops.sub(ops.softmax(value), ops.softmax(logits)), top));
   },
-  exact: (model: Module, x: Tensor, logits: Tensor, d: Tensor): Tensor => {
-    const slope = grad((input: Tensor) => ops.sum(klDivergence(logits, model.forward(input))));
-    return grad((input: Tensor) => ops.sum(ops.mul(slope(input), ops.reshape(d, x.shape))))(x);
+  // J d is the slope of <Jᵀ u, d> by u.
+  exact: (model: Module, x: Tensor, logits: Tensor, top: Tensor, d: Tensor): Tensor => {
+    const { pullback } = vjp((input: Tensor) => model.forward(input), x);
+    const along = grad((u: Tensor) => ops.sum(ops.mul(pullback(u), d)))(logits);
+    const totals = { axes: [-1], keepDims: true };
+    const others = ops.sub(along, ops.sum(ops.mul(along, top), totals));
+    const p = ops.softmax(logits);
+    return pullback(balanced(ops.mul(p, ops.sub(others, ops.sum(ops.mul(p, others), totals))), top));
   },
 };
 
@@ -58,9 +65,10 @@ function farthest(model: Module, x: Tensor, settings: Settings): { logits: Tenso
   const example = x.shape.slice(1);
   return evaluating(model, () => {
     const logits = model.forward(x);
+    const top = ops.oneHot(ops.argmax(logits), { classes: logits.shape[1]!, dtype });
     let d = norms.l2.steepest(asRows(ops.normal(x.shape, { dtype, ...nextRandomness() }), example));
     for (let i = 0; i < iterations; i++)
-      d = norms.l2.steepest(asRows(curvatures[hessian](model, x, logits, d, xi), example));
+      d = norms.l2.steepest(asRows(curvatures[hessian](model, x, logits, top, ops.reshape(d, x.shape), xi), example));
     return { logits, adversarial: perturbed(x, ops.mul(norm.steepest(d), epsilon), { norm }) };
   });
 }
