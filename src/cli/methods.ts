@@ -4,7 +4,7 @@ import { norms } from '../adversary/norms.js';
 import type { Method, MethodMaker } from '../training/method.js';
 import * as methods from '../training/methods.js';
 import { length, lengthUnits } from './options.js';
-import { choice, either, option, real, text, whole, type Kind, type Setting } from './values.js';
+import { choice, either, option, range, real, text, truth, whole, type Kind, type Setting } from './values.js';
 
 /** A method's name. */
 export type MethodName = keyof typeof methods;
@@ -21,8 +21,8 @@ const flags: Readonly<Record<string, string>> = { rate: 'dropoutRate' };
 function own<T>(name: string, kind: Kind<T>, description: string, otherwise?: string): Setting<T | undefined> {
   const takers = methodNames.filter((method) => name in makers[method].schema.entries);
   const usual = (method: MethodName): string => {
-    const value = getDefault(makers[method].schema.entries[name]!) as string | number | undefined;
-    return String(value ?? otherwise);
+    const value = getDefault(makers[method].schema.entries[name]!) as string | number | boolean | undefined;
+    return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value ?? otherwise);
   };
   const texts = [...new Set(takers.map(usual))].map((value, _, all) =>
     all.length === 1 ? value : `${value} for ${either(takers.filter((method) => usual(method) === value))}`,
@@ -39,6 +39,12 @@ export const methodOptions = {
     choice(['loss', 'alpha']),
     "the adversary's aim: to lower the likelihood (loss) or to change the class (alpha)",
   ),
+  steps: own('steps', whole({ least: 1 }), 'steps of the adversary'),
+  stepSize: own('stepSize', length, 'length of a step', '2.5 epsilon / steps'),
+  randomStart: own('randomStart', truth, 'whether the adversary starts at a random place'),
+  clip: own('clip', range, 'range that perturbed images stay inside', 'none'),
+  replays: own('replays', whole({ least: 1 }), 'times that a batch is learned from'),
+  beta: own('beta', real({ least: 0 }), 'weight of the change of the answers'),
   share: own('share', real({ least: 0, most: 1 }), 'share of the perturbed images in the loss'),
   weight: own('weight', real({ least: 0 }), 'weight of the term that smooths the answers'),
   iterations: own('iterations', whole({ least: 1 }), 'iterations of the power method'),

@@ -1,11 +1,12 @@
 import * as v from 'valibot';
 import { crossEntropyLoss } from '../nn/losses.js';
-import { directionRules, moved } from './adversarial.js';
+import { directionRules, moved, stepEntries } from './adversarial.js';
 import { defineMethod, lengthEntries } from './method.js';
 
 const schema = v.strictObject({
   ...lengthEntries,
   perturbation: v.optional(v.picklist(['loss', 'alpha']), 'loss'),
+  ...stepEntries(1, { randomStart: false }),
 });
 
 /** Settings of {@link lwa}. */
@@ -16,6 +17,9 @@ export type LwaOptions = v.InferInput<typeof schema>;
  * found for the network as it is, and the network learns from the moved batch only. `perturbation` is `loss` (the
  * likelihood's, Adv_Loss) or `alpha` (the misclassification's, Adv_Alpha); inputs that are misclassified already then
  * take the likelihood's.
+ *
+ * Beyond the paper, the adversary may take several `steps` (1), each of length `stepSize` (2.5 epsilon / steps), from the
+ * inputs or, with `randomStart`, from a random place no farther than epsilon from them, and keep them in a range `clip`.
  *
  * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options.
  *

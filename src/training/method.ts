@@ -16,6 +16,17 @@ export interface Batch {
   unlabelled?: { x: Tensor; rows: Tensor };
 }
 
+/** A batch that is learned from several times, its inputs moved in between by what each update's gradient tells of them. */
+export interface Replay {
+  times: number;
+  /** The inputs at first. */
+  inputs: Tensor;
+  /** The loss of the inputs. */
+  loss(inputs: Tensor): Tensor;
+  /** The next inputs, given these and the loss's gradient by them. */
+  next(inputs: Tensor, gradient: Tensor): Tensor;
+}
+
 /** A way to train. */
 export interface Method {
   /** Its name in tables and files. */
@@ -26,16 +37,22 @@ export interface Method {
   readonly takesUnlabelled?: boolean;
   /**
    * Prepares a batch and gives its loss as a function. What is done before the function is called (finding a
-   * perturbation) is held fixed when the loss is differentiated: Proposition 3.1 of the paper.
+   * perturbation) is held fixed when the loss is differentiated: Proposition 3.1 of the paper. Or gives a {@link Replay},
+   * for several updates by one batch.
    */
-  prepare(batch: Batch): () => Tensor;
+  prepare(batch: Batch): (() => Tensor) | Replay;
 }
 
 type Schema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
 
+type Prepare = Method['prepare'];
+
+/** A method that is known to give a loss, or a replay. */
+type Made<P extends Prepare> = Omit<Method, 'prepare'> & { readonly prepare: P };
+
 /** Makes a method of its options, and tells which options there are. */
-export interface MethodMaker<S extends Schema = Schema> {
-  (options?: v.InferInput<S>): Method;
+export interface MethodMaker<S extends Schema = Schema, P extends Prepare = Prepare> {
+  (options?: v.InferInput<S>): Made<P>;
   /** The options, their ranges and defaults; the command line reads off it which of its options go with the method. */
   readonly schema: S;
 }
@@ -48,13 +65,13 @@ export interface MethodMaker<S extends Schema = Schema> {
  * @param build - Given the options, {@link Method.prepare}.
  * @param traits - What else there is to know of it.
  */
-export function defineMethod<S extends Schema>(
+export function defineMethod<S extends Schema, P extends Prepare>(
   name: string,
   schema: S,
-  build: (settings: v.InferOutput<S>) => Method['prepare'],
+  build: (settings: v.InferOutput<S>) => P,
   traits: Pick<Method, 'takesUnlabelled'> = {},
-): MethodMaker<S> {
-  const make = (options?: v.InferInput<S>): Method => {
+): MethodMaker<S, P> {
+  const make = (options?: v.InferInput<S>): Made<P> => {
     const settings = parseOptions(schema, options, name);
     return { name, settings, ...traits, prepare: build(settings) };
   };
@@ -84,6 +101,9 @@ export const lengthEntries = {
   epsilon: v.optional(epsilonEntry, 1.5),
   norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
 };
+
+/** The same of a method whose adversary walks in a ball. */
+export const ballEntries = { ...lengthEntries, norm: v.optional(v.picklist(['l2', 'linf']), 'l2') };
 
 /** Runs fn with the network in evaluation mode: an adversary attacks the network as it will be used. */
 export function evaluating<T>(model: Module, fn: () => T): T {

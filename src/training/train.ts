@@ -1,6 +1,5 @@
 /** The training loop that all methods share. */
 import * as v from 'valibot';
-import { gradients } from '../autodiff/autodiff.js';
 import { batches, type Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
 import type { Module } from '../nn/module.js';
@@ -9,7 +8,6 @@ import { forRows, withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
 import { oneOf, parseOptions } from '../options.js';
-import { add } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
@@ -19,6 +17,7 @@ import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
 import { Examples } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
+import { learn } from './step.js';
 
 const optimizers = {
   sgd: (parameters: Tensor[], options: SgdOptions) => new SGD(parameters, options),
@@ -238,10 +237,7 @@ export async function* train(
       const { x, y } = examples.batch(rows);
       const batch = { model, x: varied(x), y };
       const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
-      const loss = method.prepare(unlabelled === undefined ? batch : { ...batch, unlabelled });
-      const { value, grads } = gradients(loss, parameters);
-      optimizer.apply(grads, rate, add(tick, 1));
-      return [value];
+      return [learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick)];
     }),
   );
   const size = Math.min(batchSize, data.rows.length);

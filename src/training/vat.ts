@@ -7,6 +7,7 @@ import type { Module } from '../nn/module.js';
 import { forRows, nextRandomness } from '../nn/randomness.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { balanced, divergenceCotangent, topOf } from './divergence.js';
 import { defineMethod, evaluating, lengthEntries, weightEntry } from './method.js';
 
 const schema = v.strictObject({
@@ -30,12 +31,6 @@ const schema = v.strictObject({
 export type VatOptions = v.InferInput<typeof schema>;
 type Settings = v.InferOutput<typeof schema>;
 
-/** What the class that the network names loses to the others, in its place: exact also where its probability rounds to 1. */
-function balanced(others: Tensor, top: Tensor): Tensor {
-  const gained = ops.where(top, 0, others);
-  return ops.where(top, ops.neg(ops.sum(gained, { axes: [-1], keepDims: true })), gained);
-}
-
 /**
  * The Hessian of the divergence by the input, at the input, times a direction [B, D], up to a positive factor. With J the
  * Jacobian of the logits it is Jᵀ (diag p - p pᵀ) J: at the input the divergence has no slope, and J's own curvature no
@@ -43,14 +38,15 @@ function balanced(others: Tensor, top: Tensor): Tensor {
  */
 const curvatures = {
   // For that reason the gradient a little aside is the Hessian times that little.
-  difference: (model: Module, x: Tensor, logits: Tensor, top: Tensor, d: Tensor, xi: number): Tensor => {
+  difference: (model: Module, x: Tensor, logits: Tensor, d: Tensor, xi: number): Tensor => {
     const { value, pullback } = vjp((input: Tensor) => model.forward(input), ops.add(x, ops.mul(d, xi)));
-    return pullback(balanced(ops.sub(ops.softmax(value), ops.softmax(logits)), top));
+    return pullback(divergenceCotangent(logits, value));
   },
   // J d is the slope of <Jᵀ u, d> by u.
-  exact: (model: Module, x: Tensor, logits: Tensor, top: Tensor, d: Tensor): Tensor => {
+  exact: (model: Module, x: Tensor, logits: Tensor, d: Tensor): Tensor => {
     const { pullback } = vjp((input: Tensor) => model.forward(input), x);
     const along = grad((u: Tensor) => ops.sum(ops.mul(pullback(u), d)))(logits);
+    const top = topOf(logits);
     const totals = { axes: [-1], keepDims: true };
     const others = ops.sub(along, ops.sum(ops.mul(along, top), totals));
     const p = ops.softmax(logits);
@@ -65,10 +61,9 @@ function farthest(model: Module, x: Tensor, settings: Settings): { logits: Tenso
   const example = x.shape.slice(1);
   return evaluating(model, () => {
     const logits = model.forward(x);
-    const top = ops.oneHot(ops.argmax(logits), { classes: logits.shape[1]!, dtype });
     let d = norms.l2.steepest(asRows(ops.normal(x.shape, { dtype, ...nextRandomness() }), example));
     for (let i = 0; i < iterations; i++)
-      d = norms.l2.steepest(asRows(curvatures[hessian](model, x, logits, top, ops.reshape(d, x.shape), xi), example));
+      d = norms.l2.steepest(asRows(curvatures[hessian](model, x, logits, ops.reshape(d, x.shape), xi), example));
     return { logits, adversarial: perturbed(x, ops.mul(norm.steepest(d), epsilon), { norm }) };
   });
 }

@@ -11,7 +11,9 @@ import {
   tensor,
   train,
   uniform,
+  type Batch,
   type Method,
+  type Tensor,
 } from '../../src/index.js';
 import { withRandomness } from '../../src/nn/randomness.js';
 import { methodOptions } from '../../src/cli/methods.js';
@@ -24,7 +26,7 @@ import { finish, sameWeights } from './trained.js';
 type Name = keyof typeof methods;
 const names = Object.keys(methods) as Name[];
 /** Those that look for a perturbation first. */
-const adversarial = names.filter((name) => 'epsilon' in methods[name].schema.entries);
+const adversarial = names.filter((name) => 'epsilon' in methods[name].schema.entries && name !== 'free');
 const make = (name: Name, options: Record<string, unknown> = {}): Method =>
   (methods[name] as (options: Record<string, unknown>) => Method)(options);
 
@@ -63,7 +65,7 @@ test('methods: the adversary meets a network without dropout, the loss one with 
     for (const name of adversarial) {
       model.train();
       modes.length = 0;
-      const loss = make(name, { epsilon: 0.5 }).prepare(batch);
+      const loss = make(name, { epsilon: 0.5 }).prepare(batch) as () => Tensor;
       t.ok(modes.length > 0 && modes.every((training) => !training), `${name}: found in evaluation mode`);
       modes.length = 0;
       loss();
@@ -83,7 +85,8 @@ test('lwaRep: at the first layer it is lwa', (t) => {
       rows: tensor([0, 1, 2, 3, 4, 5], { dtype: 'int32' }),
       tick: tensor(0, { dtype: 'int32' }),
     };
-    const of = (method: Method) => withRandomness(source, () => gradients(method.prepare(batch), model.parameters()));
+    const of = (method: { prepare(given: Batch): () => Tensor }) =>
+      withRandomness(source, () => gradients(method.prepare(batch), model.parameters()));
     for (const perturbation of ['loss', 'alpha'] as const) {
       const [ours, theirs] = [
         of(methods.lwaRep({ layer: '0', epsilon: 0.3, perturbation })),

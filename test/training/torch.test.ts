@@ -13,6 +13,7 @@ import {
   type NestedNumbers,
   type OptimizerChoice,
 } from '../../src/index.js';
+import { learn } from '../../src/training/step.js';
 import { farthest } from '../tensor/numbers.js';
 
 // One step of each method, compared with PyTorch; fixtures/make_methods.py made the file.
@@ -25,13 +26,14 @@ interface Fixture {
   labels: number[];
   state: State;
   runs: { method: keyof typeof methods; options: Record<string, unknown>; loss: number; after: State }[];
+  trades: Fixture['vat'];
   vat: { example: number; options: Record<string, unknown>; either: { loss: number; after: State }[] }[];
   cifarNet: { state: State; inputs: NestedNumbers; logits: NestedNumbers };
   clipped: { optimizer: OptimizerChoice; steps: number; after: State }[];
 }
 
 const path = new URL('../fixtures/torch-methods.json.gz', import.meta.url);
-const { rate, inputs, labels, state, runs, vat, clipped, cifarNet } = JSON.parse(
+const { rate, inputs, labels, state, runs, vat, trades, clipped, cifarNet } = JSON.parse(
   gunzipSync(readFileSync(path)).toString(),
 ) as Fixture;
 
@@ -67,9 +69,9 @@ test('torch: the loss of each method and its step', (t) => {
     scope(() => {
       const model = network();
       const made = (methods[method] as (options: Record<string, unknown>) => Method)(options);
-      const { value, grads } = gradients(made.prepare({ model, ...batch() }), model.parameters());
       const optimizer = new nn.SGD(model.parameters(), { rate });
-      optimizer.step(grads);
+      const [at, tick] = [tensor(rate, { dtype: 'float64' }), tensor(0, { dtype: 'int32' })];
+      const value = learn(made, { model, ...batch() }, optimizer, at, tick);
       const what = `${method} ${JSON.stringify(options)}`;
       t.ok(Math.abs(value.item() - loss) < 1e-12, `${what}: loss ${value.item()}, ${loss}`);
       t.ok(off(model, after) < 1e-12, `${what}: weights after a step (${off(model, after)})`);
@@ -104,6 +106,25 @@ test('torch: virtual adversarial training along the first eigenvector', (t) => {
         model.dispose();
       });
     }
+  }
+  t.end();
+});
+
+test('torch: TRADES, where its adversary ends', (t) => {
+  t.ok(trades.length >= 6, `${trades.length} runs`);
+  for (const { example, options, either } of trades) {
+    scope(() => {
+      const model = network();
+      const { x, y } = batch();
+      const one = { model, x: slice(x, [example], [example + 1]), y: slice(y, [example], [example + 1]) };
+      const { value, grads } = gradients(methods.trades(options).prepare(one), model.parameters());
+      const optimizer = new nn.SGD(model.parameters(), { rate });
+      optimizer.step(grads);
+      const errors = either.map(({ loss, after }) => Math.max(Math.abs(value.item() - loss), off(model, after)));
+      t.ok(Math.min(...errors) < 1e-9, `example ${example}, ${JSON.stringify(options)}: ${Math.min(...errors)}`);
+      optimizer.dispose();
+      model.dispose();
+    });
   }
   t.end();
 });
