@@ -123,8 +123,19 @@ export { norms, perturbed, type Norm } from './adversary/norms.js';
 
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';
+export type { DropoutOptions } from './training/dropout.js';
+export type { FastOptions } from './training/fast.js';
+export type { FreeOptions } from './training/free.js';
+export type { GoodfellowOptions } from './training/goodfellow.js';
 export type { LwaOptions } from './training/lwa.js';
-export type { Batch, Method } from './training/method.js';
+export type { LwaRepOptions } from './training/lwaRep.js';
+export type { MartOptions } from './training/mart.js';
+export { defineMethod, evaluating, type Batch, type Method, type MethodMaker, type Replay } from './training/method.js';
+export type { NoklandOptions } from './training/nokland.js';
+export type { AugmentOptions } from './training/augment.js';
+export type { PgdTrainingOptions } from './training/pgd.js';
+export type { TradesOptions } from './training/trades.js';
+export type { VatOptions } from './training/vat.js';
 export {
   train,
   type EpochEvent,

@@ -1,4 +1,7 @@
-/** The optimizers' updates, in place and in one pass over memory. Formulas and settings are PyTorch's. */
+/**
+ * The optimizers' updates, in place and in one pass over memory. Formulas and settings are PyTorch's. At a rate that is not a
+ * number nothing is updated: that is how a program calls a step off.
+ */
 #include <cmath>
 
 #include "core/clones.h"
@@ -53,6 +56,7 @@ const Registration sgdUpdate_({.name = "sgdUpdate",
                                      dispatchFloat(in[0].dtype(), [&](auto zero) {
                                        using T = decltype(zero);
                                        const T rate = static_cast<T>(in[3].data<double>()[0]);
+                                       if (std::isnan(rate)) return;
                                        const T momentum = static_cast<T>(attributes.number("momentum"));
                                        const T decay = static_cast<T>(attributes.number("weightDecay"));
                                        const bool nesterov = attributes.flag("nesterov");
@@ -100,6 +104,7 @@ const Registration adamUpdate_({.name = "adamUpdate",
                                         const double beta1 = attributes.number("beta1");
                                         const double beta2 = attributes.number("beta2");
                                         const double rate = in[4].data<double>()[0];
+                                        if (std::isnan(rate)) return;
                                         const double decay = attributes.number("weightDecay");
                                         // What is one minus something is worked out in double: in float32 1 - 0.999 is off by 5e-5 of itself.
                                         const AdamSettings<T> settings{static_cast<T>(rate),

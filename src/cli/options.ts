@@ -17,7 +17,8 @@ const names = <T extends string>(record: Readonly<Record<T, unknown>>): T[] => O
 export const attackNames = names(attacks);
 /** A length of perturbations. */
 export const length = real({ least: 0 });
-const lengthUnits = 'in the norm, of inputs scaled to 0 to 1';
+/** What lengths of perturbations are measured in. */
+export const lengthUnits = 'in the norm, of inputs scaled to 0 to 1';
 
 /** The length of perturbations. */
 export const epsilon = option(length, `length of the perturbations, ${lengthUnits}`, { fallback: 1.5 });

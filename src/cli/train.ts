@@ -7,34 +7,27 @@ import { accuracy as accuracyText, duration } from '../report/format.js';
 import { wilson } from '../report/intervals.js';
 import type { Figure } from '../report/results.js';
 import { accuracy } from '../training/accuracy.js';
-import type { Method } from '../training/method.js';
-import * as methods from '../training/methods.js';
 import { train, type EpochEvent, type OptimizerChoice, type TrainOptions } from '../training/train.js';
 import { defineCommand, type Values } from './command.js';
 import { refusal } from './failure.js';
 import { entries } from './grid.js';
 import { dataNames, load, withValidation } from './images.js';
+import { methodNames, methodOf, methodOptions } from './methods.js';
 import { build, saveNetwork, type Description } from '../training/network.js';
-import { checkLengths, checkWritable, dataDir, epsilon, norm } from './options.js';
+import { checkLengths, checkWritable, dataDir, type NormName } from './options.js';
 import type { Session } from './session.js';
-import { choice, either, file, list, option, real, whole } from './values.js';
+import { choice, either, file, flag, list, option, real, whole } from './values.js';
 
-const lwaOnly = { only: { option: 'method', values: ['lwa'] } };
-const methodNames = Object.keys(methods) as (keyof typeof methods)[];
 const rates = { sgd: 0.05, adam: 0.001 };
 
 const options = {
-  model: option(choice(['mlp', 'lenet']), 'network: mlp (dense layers) or lenet', { fallback: 'mlp' }),
+  model: option(choice(['mlp', 'lenet', 'cifarNet']), 'network: mlp (dense layers), lenet or cifarNet', {
+    fallback: 'mlp',
+  }),
   data: option(choice(dataNames), `data set: ${either(dataNames)}`, { fallback: 'mnist' }),
   dataDir,
   method: option(choice(methodNames), `how it learns: ${either(methodNames)}`, { required: true }),
-  epsilon: { ...epsilon, ...lwaOnly },
-  norm: { ...norm, ...lwaOnly },
-  perturbation: option(
-    choice(['loss', 'alpha']),
-    "the adversary's aim: to lower the likelihood (loss) or to change the class (alpha)",
-    { fallback: 'loss', ...lwaOnly },
-  ),
+  ...methodOptions,
   epochs: option(whole({ least: 1 }), 'passes over the training images', { fallback: 6 }),
   batchSize: option(whole({ least: 1 }), 'images a step', { fallback: 128 }),
   optimizer: option(choice(['sgd', 'adam']), 'optimizer: sgd or adam', { fallback: 'sgd' }),
@@ -48,13 +41,30 @@ const options = {
     only: { option: 'optimizer', values: ['sgd'] },
   }),
   weightDecay: option(real({ least: 0 }), 'weight decay', { fallback: 0 }),
+  clipGradients: option(real({ least: 0 }), 'most that an entry of the gradients may be, either way', {
+    fallbackText: 'no bound',
+  }),
+  crop: option(whole({ least: 0 }), 'pixels that the images are moved by at most, at random, each time', {
+    fallback: 0,
+  }),
+  mirror: flag('show every other image, at random, in a mirror'),
   seed: option(whole({ least: 0 }), 'seed of the split, the first weights, the order and the dropout', { fallback: 0 }),
   hidden: option(list(whole({ least: 1 })), 'widths of the hidden layers', {
     fallback: [1000, 1000],
     only: { option: 'model', values: ['mlp'] },
   }),
+  channels: option(list(whole({ least: 1 })), 'channels of the two groups of convolutions', {
+    fallback: [64, 128],
+    only: { option: 'model', values: ['cifarNet'] },
+  }),
+  dense: option(list(whole({ least: 1 })), 'widths of the hidden dense layers', {
+    fallback: [2048, 2048],
+    only: { option: 'model', values: ['cifarNet'] },
+  }),
   activation: option(choice(['relu', 'tanh']), 'activation: relu or tanh', { fallback: 'relu' }),
-  dropout: option(real({ least: 0, below: 1 }), 'fraction of the hidden units left out at each step', { fallback: 0 }),
+  dropout: option(real({ least: 0, below: 1 }), 'fraction of the hidden units left out at each step', {
+    fallbackText: '0, and 0.5 for cifarNet',
+  }),
   out: option(file, 'where the trained network goes, a safetensors file', { required: true }),
   checkpoint: option(
     file,
@@ -66,20 +76,22 @@ const options = {
 type Options = Values<typeof options>;
 
 function describeModel(
-  { model, hidden, activation, dropout, seed }: Options,
+  { model, hidden, channels: filters, dense, activation, dropout, seed }: Options,
   { shape, classes }: Dataset,
 ): Pick<Description, 'model' | 'options'> {
   const [channels, height, width] = shape as [number, number, number];
-  const own = { mlp: { inputs: channels * height * width, hidden }, lenet: { channels, height, width } }[model];
-  return { model, options: { ...own, classes, activation, dropout, seed } };
+  const own = {
+    mlp: { inputs: channels * height * width, hidden },
+    lenet: { channels, height, width },
+    cifarNet: { shape, channels: filters, dense },
+  }[model];
+  return { model, options: { ...own, classes, activation, ...(dropout !== undefined && { dropout }), seed } };
 }
 
-function methodOf({ method, epsilon, norm, perturbation }: Options): Method {
-  return { normal: () => methods.normal(), lwa: () => methods.lwa({ epsilon, norm, perturbation }) }[method]();
-}
-
-function optimizerOf({ optimizer, rate = rates[optimizer], momentum, weightDecay }: Options): OptimizerChoice {
-  return optimizer === 'sgd' ? { name: 'sgd', rate, momentum, weightDecay } : { name: 'adam', rate, weightDecay };
+function optimizerOf({ optimizer, rate = rates[optimizer], momentum, ...options }: Options): OptimizerChoice {
+  const { weightDecay, clipGradients } = options;
+  const shared = { rate, weightDecay, ...(clipGradients !== undefined && { clipGradients }) };
+  return optimizer === 'sgd' ? { name: 'sgd', momentum, ...shared } : { name: 'adam', ...shared };
 }
 
 type Epoch = Omit<EpochEvent, 'type' | 'epochs'>;
@@ -160,15 +172,20 @@ export const trainCommand = defineCommand({
       throw refusal('--checkpoint: expected another file than --out');
     }
     const { train: images, validation, test } = withValidation(await load(data, { dir: dataDir }), seed);
-    if (options.method === 'lwa') checkLengths('--epsilon', [options.epsilon], options.norm, images);
+    const method = methodOf(options.method, options);
+    const { epsilon, norm } = method.settings;
+    // Of lwaRep the length is not one of inputs.
+    if (typeof epsilon === 'number' && options.method !== 'lwaRep')
+      checkLengths('--epsilon', [epsilon], norm as NormName, images);
     await checkWritable(out);
     if (checkpoint !== undefined) await checkWritable(checkpoint);
 
-    const method = methodOf(options);
     const optimizer = optimizerOf(options);
     const model = describeModel(options, images);
     const network = build(model);
-    const settings = { method, epochs, batchSize, optimizer, seed };
+    const { crop, mirror } = options;
+    const augment = crop > 0 || mirror ? { augment: { crop, mirror } } : {};
+    const settings = { method, epochs, batchSize, optimizer, ...augment, seed };
     const what = `${options.model} ${method.name}`;
     const history = await learn(session, network, images, { ...settings, validation, what, checkpoint });
     const training = { data, images: images.rows.length, ...settings, method: method.name, settings: method.settings };

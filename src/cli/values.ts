@@ -77,6 +77,15 @@ const nonEmpty = (placeholder: string): Kind<string> => ({
   read: (text) => text || refuse(`a ${placeholder}`, text),
 });
 
+/** Yes or no. */
+export const truth: Kind<boolean> = {
+  placeholder: 'yes|no',
+  read: (text) => (text === 'yes' || text === 'no' ? text === 'yes' : refuse('yes or no', text)),
+};
+
+/** A word. */
+export const text = nonEmpty('name');
+
 /** The path of a file. */
 export const file = nonEmpty('file');
 

@@ -71,6 +71,10 @@ const constant = (value: number): Tensor => ops.full([], value, { dtype: 'float6
 const product = (factors: readonly (Tensor | undefined)[]): Tensor | undefined =>
   factors.reduce((all, factor) => all && factor && ops.mul(all, factor), constant(1));
 
+/** Whether what a Sequential does to its input before the first layer is to lay it out anew at most. */
+const entersPlainly = ({ enter }: Sequential): true | undefined =>
+  [Sequential.prototype.enter, Mlp.prototype.enter].includes(enter) || undefined;
+
 type Bound = (module: never) => Tensor | undefined;
 
 const gains = new Map<unknown, Bound>([
@@ -82,14 +86,12 @@ const gains = new Map<unknown, Bound>([
   [Dropout, ({ training }: Dropout) => (training ? undefined : constant(1))],
   [MaxPool2d, ({ options }: MaxPool2d) => constant(Math.sqrt(windows(options).overlap))],
   [AvgPool2d, ({ options }: AvgPool2d) => constant(Math.sqrt(windows(options).overlap / windows(options).size))],
-  [Sequential, ({ layers }: Sequential) => product(layers.map(gainBound))],
-  [Mlp, ({ layers }: Mlp) => product(layers.map(gainBound))],
+  [Sequential, (module: Sequential) => entersPlainly(module) && product(module.layers.map(gainBound))],
 ]);
 
 const reaches = new Map<unknown, Bound>([
   [Linear, ({ weight }: Linear) => rowDistances(weight)],
-  [Sequential, ({ layers }: Sequential) => reachOfLayers(layers)],
-  [Mlp, ({ layers }: Mlp) => reachOfLayers(layers)],
+  [Sequential, (module: Sequential) => entersPlainly(module) && reachOfLayers(module.layers)],
 ]);
 
 /** What a table says of a module, by the class whose `forward` it runs: a class that has one of its own is not known by its parent's. */

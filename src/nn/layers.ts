@@ -193,7 +193,12 @@ export class Sequential extends Module {
     return this.layers.map((layer, place): [string, Module] => [String(place), layer]);
   }
 
+  /** What the first layer receives of the network's input: all of it, unless a class says otherwise. */
+  enter(x: Tensor): Tensor {
+    return x;
+  }
+
   forward(x: Tensor): Tensor {
-    return this.layers.reduce((value, layer) => layer.forward(value), x);
+    return this.layers.reduce((value, layer) => layer.forward(value), this.enter(x));
   }
 }

@@ -13,7 +13,7 @@ export class Mlp extends Sequential {
     super(...layers);
   }
 
-  override forward(x: Tensor): Tensor {
+  override enter(x: Tensor): Tensor {
     const size = x.size / (x.shape[0] ?? 1);
     if (x.shape.length < 2 || (x.shape[0] !== 0 && size !== this.inputs)) {
       throw new SparringError(
@@ -21,6 +21,6 @@ export class Mlp extends Sequential {
         `mlp: expected inputs [B, ...] of ${this.inputs} numbers each, received shape [${x.shape.join(',')}]`,
       );
     }
-    return super.forward(x.shape.length === 2 ? x : reshape(x, [x.shape[0]!, this.inputs]));
+    return x.shape.length === 2 ? x : reshape(x, [x.shape[0]!, this.inputs]);
   }
 }

@@ -110,3 +110,68 @@ export function lenet(options: LenetOptions = {}): Sequential {
     new Linear(dense, classes, initial(3)),
   );
 }
+
+const cifarNetOptions = v.strictObject({
+  shape: v.optional(v.tuple([count, count, count]), [3, 32, 32]),
+  channels: v.optional(v.tuple([count, count]), [64, 128]),
+  dense: v.optional(v.array(count), [2048, 2048]),
+  ...shared,
+  dropout: v.optional(shared.dropout.wrapped, 0.5),
+});
+
+/** What {@link cifarNet} is made of. */
+export type CifarNetOptions = v.InferInput<typeof cifarNetOptions>;
+
+/**
+ * The paper's authors' network for CIFAR-10: three convolutions 3x3 and pooling 3x3 at stride 2, twice, of 64 and then
+ * 128 channels; dense layers of 2048, 2048 and 10, with dropout of .5 after the hidden ones. Inputs [B, channels, height,
+ * width] of the given `shape`. Parameters are named as those of the same PyTorch Sequential.
+ *
+ * @example
+ * ```ts
+ * import { models, zeros } from 'sparring';
+ *
+ * const model = models.cifarNet({ channels: [4, 8], dense: [16], seed: 1 });
+ * console.log(model.forward(zeros([2, 3, 32, 32])).shape); // [2, 10]
+ * ```
+ */
+export function cifarNet(options: CifarNetOptions = {}): Sequential {
+  const { shape, channels, dense, classes, activation, dropout, initializer, seed } = parseOptions(
+    cifarNetOptions,
+    options,
+    'cifarNet',
+  );
+  const [colours, height, width] = shape;
+  const pooled = (length: number): number => Math.floor((Math.floor((length - 3) / 2 + 1) - 3) / 2 + 1);
+  if (pooled(height) < 1 || pooled(width) < 1) {
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `cifarNet: expected images of at least 7x7, received ${height}x${width}`,
+    );
+  }
+  let stream = 0;
+  const initial = (): { initializer: typeof initializer; seed: number; stream: number } => ({
+    initializer,
+    seed,
+    stream: stream++,
+  });
+  const convolutions = (from: number, to: number): Module[] => [
+    ...[from, to, to].flatMap((inputs) => [
+      new Conv2d(inputs, to, { kernel: 3, padding: 1, ...initial() }),
+      activations[activation](),
+    ]),
+    new MaxPool2d({ kernel: 3, stride: 2 }),
+  ];
+  const widths = [channels[1] * pooled(height) * pooled(width), ...dense];
+  return new Sequential(
+    ...convolutions(colours, channels[0]),
+    ...convolutions(channels[0], channels[1]),
+    new Flatten(),
+    ...dense.flatMap((outputs, index) => [
+      new Linear(widths[index]!, outputs, initial()),
+      activations[activation](),
+      ...dropouts(dropout),
+    ]),
+    new Linear(widths.at(-1)!, classes, initial()),
+  );
+}

@@ -1,12 +1,19 @@
 /** Optimizers: state beside the parameters, and one fused update in place. Formulas and settings are PyTorch's. */
 import * as v from 'valibot';
 import { parseOptions } from '../options.js';
-import { call, zeros } from '../tensor/ops.js';
+import { call, clamp, zeros } from '../tensor/ops.js';
 import { keep, scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { loadTensors } from './stateDict.js';
 
 const atLeastZero = v.pipe(v.number(), v.finite(), v.minValue(0));
+const aboveZero = v.pipe(
+  v.number(),
+  v.check(
+    (bound) => bound > 0,
+    ({ input }) => `expected a number above 0, received ${input}`,
+  ),
+);
 const belowOne = v.pipe(v.number(), v.minValue(0), v.maxValue(0.9999999));
 
 /** Moves parameters against their gradients. */
@@ -19,13 +26,24 @@ export abstract class Optimizer {
     /** The learning rate of {@link Optimizer.step}. */
     public rate: number,
     private readonly slots: Record<string, Tensor[]>,
+    private readonly clipGradients?: number,
   ) {}
 
   /**
    * Updates every parameter in place, at a rate (float64 []) and update number (int32 [], from 1) that a plan may
    * receive anew each time.
    */
-  abstract apply(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void;
+  apply(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void {
+    const most = this.clipGradients;
+    this.update(
+      most === undefined ? gradients : gradients.map((each) => clamp(each, { low: -most, high: most })),
+      rate,
+      step,
+    );
+  }
+
+  /** The update, of gradients that are clipped. */
+  protected abstract update(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void;
 
   /** One update at the optimizer's own rate. */
   step(gradients: readonly Tensor[]): void {
@@ -67,13 +85,14 @@ const sgdOptions = v.strictObject({
   momentum: v.optional(belowOne, 0),
   nesterov: v.optional(v.boolean(), false),
   weightDecay: v.optional(atLeastZero, 0),
+  clipGradients: v.optional(aboveZero),
 });
 
-/** Settings of {@link SGD}. */
+/** Settings of {@link SGD}; with `clipGradients` c each entry of the gradients is first brought to -c ... c. */
 export type SgdOptions = v.InferInput<typeof sgdOptions>;
 
 /**
- * Stochastic gradient descent with momentum, Nesterov's step and weight decay.
+ * Stochastic gradient descent with momentum, Nesterov's step, weight decay and clipped gradients.
  *
  * @example
  * ```ts
@@ -90,14 +109,14 @@ export class SGD extends Optimizer {
   private readonly settings: { momentum: number; nesterov: boolean; weightDecay: number };
 
   constructor(parameters: readonly Tensor[], options: SgdOptions = {}) {
-    const { rate, ...settings } = parseOptions(sgdOptions, options, 'SGD');
+    const { rate, clipGradients, ...settings } = parseOptions(sgdOptions, options, 'SGD');
     const velocity = zerosLike(parameters);
-    super(parameters, rate, { velocity });
+    super(parameters, rate, { velocity }, clipGradients);
     this.velocity = velocity;
     this.settings = settings;
   }
 
-  apply(gradients: readonly Tensor[], rate: Tensor): void {
+  protected update(gradients: readonly Tensor[], rate: Tensor): void {
     this.parameters.forEach((parameter, index) => {
       call('sgdUpdate', [parameter, gradients[index]!, this.velocity[index]!, rate], this.settings);
     });
@@ -111,9 +130,10 @@ const adamOptions = v.strictObject({
   epsilon: v.optional(atLeastZero, 1e-8),
   weightDecay: v.optional(atLeastZero, 0),
   decoupled: v.optional(v.boolean(), false),
+  clipGradients: v.optional(aboveZero),
 });
 
-/** Settings of {@link Adam}; `decoupled` decays weights as AdamW does. */
+/** Settings of {@link Adam}; `decoupled` decays weights as AdamW does, `clipGradients` is that of {@link SgdOptions}. */
 export type AdamOptions = v.InferInput<typeof adamOptions>;
 
 /** Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with `decoupled`. */
@@ -123,15 +143,15 @@ export class Adam extends Optimizer {
   private readonly settings: { beta1: number; beta2: number; epsilon: number; weightDecay: number; decoupled: boolean };
 
   constructor(parameters: readonly Tensor[], options: AdamOptions = {}) {
-    const { rate, ...settings } = parseOptions(adamOptions, options, 'Adam');
+    const { rate, clipGradients, ...settings } = parseOptions(adamOptions, options, 'Adam');
     const [first, second] = [zerosLike(parameters), zerosLike(parameters)];
-    super(parameters, rate, { first, second });
+    super(parameters, rate, { first, second }, clipGradients);
     this.first = first;
     this.second = second;
     this.settings = settings;
   }
 
-  apply(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void {
+  protected update(gradients: readonly Tensor[], rate: Tensor, step: Tensor): void {
     this.parameters.forEach((parameter, index) => {
       call(
         'adamUpdate',

@@ -1,5 +1,6 @@
 /** Where a module that acts at random takes its numbers from while it trains. */
 import type { RandomSource } from '../tensor/ops.js';
+import type { Tensor } from '../tensor/tensor.js';
 
 interface Randomness extends Required<Pick<RandomSource, 'seed' | 'rows' | 'tick'>> {
   stream: number;
@@ -29,4 +30,17 @@ let calls = 0;
 export function nextRandomness(): RandomSource {
   if (current === undefined) return { seed: 0, stream: firstStream - 1 - (calls++ % (firstStream / 2)) };
   return { ...current, stream: current.stream++ };
+}
+
+/** Runs fn with every random module inside drawing for other examples, int32 [B], than those of the source. */
+export function forRows<T>(rows: Tensor, fn: () => T): T {
+  if (current === undefined) return fn();
+  const source = current;
+  const before = source.rows;
+  source.rows = rows;
+  try {
+    return fn();
+  } finally {
+    source.rows = before;
+  }
 }

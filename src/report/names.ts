@@ -24,6 +24,8 @@ const DISPLAY = new Map(
     advAlpha: 'Adv_Alpha',
     fgsm: 'FGSM',
     pgd: 'PGD',
+    trades: 'TRADES',
+    mart: 'MART',
     seconds: 'Time',
     mlp: 'MLP',
     lenet: 'LeNet',

@@ -24,21 +24,26 @@ const progressSchema = v.strictObject({
 /** What a checkpoint knows besides tensors. */
 export type Progress = v.InferOutput<typeof progressSchema>;
 
+/** A hash of the examples of a data set. */
+export function contentsOf(data: Dataset): string {
+  const examples = createHash('sha256');
+  for (const part of [data.rows, data.labels, data.inputs])
+    examples.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+  return examples.digest('hex').slice(0, 16);
+}
+
 /** The settings that tell one training from another, by name. */
 export function identityOf(
   model: Module,
   data: Dataset,
   settings: Readonly<Record<string, unknown>>,
 ): Progress['settings'] {
-  const examples = createHash('sha256');
-  for (const part of [data.rows, data.labels, data.inputs])
-    examples.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
   const { name, scale, shape, rows } = data;
   const parameters = model.namedParameters().map(([key, value]) => [`parameter ${key}`, value.shape] as const);
   const all = { data: name, scale, shape, examples: rows.length, ...settings, ...Object.fromEntries(parameters) };
   return {
     ...Object.fromEntries(Object.entries(all).map(([key, value]) => [key, JSON.stringify(value ?? null)])),
-    'contents of the examples': examples.digest('hex').slice(0, 16),
+    'contents of the examples': contentsOf(data),
   };
 }
 

@@ -1,16 +1,12 @@
 import * as v from 'valibot';
-import { epsilonEntry } from '../adversary/attack.js';
-import { norms, perturbed } from '../adversary/norms.js';
-import { alphaDirection, lossDirection } from '../adversary/perturbations.js';
 import { crossEntropyLoss } from '../nn/losses.js';
-import { parseOptions } from '../options.js';
-import { mul } from '../tensor/ops.js';
-import { evaluating, type Method } from './method.js';
+import { directionRules, moved, stepEntries } from './adversarial.js';
+import { defineMethod, lengthEntries } from './method.js';
 
 const schema = v.strictObject({
-  epsilon: v.optional(epsilonEntry, 1.5),
-  norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
+  ...lengthEntries,
   perturbation: v.optional(v.picklist(['loss', 'alpha']), 'loss'),
+  ...stepEntries(1, { randomStart: false }),
 });
 
 /** Settings of {@link lwa}. */
@@ -22,6 +18,9 @@ export type LwaOptions = v.InferInput<typeof schema>;
  * likelihood's, Adv_Loss) or `alpha` (the misclassification's, Adv_Alpha); inputs that are misclassified already then
  * take the likelihood's.
  *
+ * Beyond the paper, the adversary may take several `steps` (1), each of length `stepSize` (2.5 epsilon / steps), from the
+ * inputs or, with `randomStart`, from a random place no farther than epsilon from them, and keep them in a range `clip`.
+ *
  * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options.
  *
  * @example
@@ -31,17 +30,7 @@ export type LwaOptions = v.InferInput<typeof schema>;
  * console.log(methods.lwa({ epsilon: 1.5, norm: 'l2', perturbation: 'alpha' }).settings.epsilon); // 1.5
  * ```
  */
-export function lwa(options: LwaOptions = {}): Method {
-  const settings = parseOptions(schema, options, 'lwa');
-  const norm = norms[settings.norm];
-  const rule = { loss: lossDirection, alpha: alphaDirection }[settings.perturbation];
-  return {
-    name: 'lwa',
-    settings,
-    prepare: ({ model, x, y }) => {
-      const { direction } = evaluating(model, () => rule(model, x, y, norm));
-      const adversarial = perturbed(x, mul(direction, settings.epsilon), { norm });
-      return () => crossEntropyLoss(model.forward(adversarial), y);
-    },
-  };
-}
+export const lwa = defineMethod('lwa', schema, (settings) => (batch) => {
+  const adversarial = moved(batch, directionRules[settings.perturbation], settings);
+  return () => crossEntropyLoss(batch.model.forward(adversarial), batch.y);
+});

@@ -1,2 +1,12 @@
+export { dropout } from './dropout.js';
+export { fast } from './fast.js';
+export { free } from './free.js';
+export { goodfellow } from './goodfellow.js';
 export { lwa } from './lwa.js';
+export { lwaRep } from './lwaRep.js';
+export { mart } from './mart.js';
+export { nokland } from './nokland.js';
 export { normal } from './normal.js';
+export { pgd } from './pgd.js';
+export { trades } from './trades.js';
+export { vat } from './vat.js';

@@ -1,5 +1,6 @@
+import * as v from 'valibot';
 import { crossEntropyLoss } from '../nn/losses.js';
-import type { Method } from './method.js';
+import { defineMethod } from './method.js';
 
 /**
  * Ordinary training: the mean cross-entropy of the clean batch.
@@ -11,13 +12,11 @@ import type { Method } from './method.js';
  * console.log(methods.normal().name); // normal
  * ```
  */
-export function normal(): Method {
-  return {
-    name: 'normal',
-    settings: {},
-    prepare:
-      ({ model, x, y }) =>
-      () =>
-        crossEntropyLoss(model.forward(x), y),
-  };
-}
+export const normal = defineMethod(
+  'normal',
+  v.strictObject({}),
+  () =>
+    ({ model, x, y }) =>
+    () =>
+      crossEntropyLoss(model.forward(x), y),
+);

@@ -1,23 +1,23 @@
 /** The training loop that all methods share. */
 import * as v from 'valibot';
-import { gradients } from '../autodiff/autodiff.js';
 import { batches, type Dataset } from '../data/dataset.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
 import { Adam, SGD, type AdamOptions, type Optimizer, type SgdOptions } from '../nn/optimizers.js';
-import { withRandomness } from '../nn/randomness.js';
+import { forRows, withRandomness } from '../nn/randomness.js';
 import * as schedules from '../nn/schedules.js';
 import type { Schedule } from '../nn/schedules.js';
 import { oneOf, parseOptions, shown, wholeFrom } from '../options.js';
-import { add, cast, sum, zeros } from '../tensor/ops.js';
 import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
-import { describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
+import { contentsOf, describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { Examples, guardData } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
+import { learn } from './step.js';
 
 const optimizers = {
   sgd: (parameters: Tensor[], options: SgdOptions) => new SGD(parameters, options),
@@ -39,7 +39,11 @@ export interface TrainOptions {
   optimizer?: OptimizerChoice;
   /** What the rate is multiplied by at each step; half a cosine by default. */
   schedule?: Schedule;
-  /** Of the order of the examples and of dropout; 0 by default. */
+  /** How images are varied each time they are learned from; not at all by default. */
+  augment?: AugmentOptions;
+  /** Examples without labels, for a method that takes them (`vat`): as many of them a step as of the others. */
+  unlabelled?: Dataset;
+  /** Of the order of the examples and of all that is random; 0 by default. */
   seed?: number;
   /** Examples to measure the accuracy on after each epoch. */
   validation?: Dataset;
@@ -90,6 +94,11 @@ export interface SummaryEvent {
 /** What a training tells of itself. */
 export type TrainEvent = StepEvent | EpochEvent | SummaryEvent;
 
+const dataset = v.custom<Dataset>(
+  (value) => typeof value === 'object' && value !== null && 'rows' in value,
+  'expected a data set',
+);
+
 const schema = v.strictObject({
   method: v.optional(
     v.custom<Method | string>(
@@ -109,9 +118,9 @@ const schema = v.strictObject({
     v.custom<Schedule>((value) => typeof value === 'function', 'expected a function of step and total'),
   ),
   seed: v.optional(wholeFrom(0), 0),
-  validation: v.optional(
-    v.custom<Dataset>((value) => typeof value === 'object' && value !== null && 'rows' in value, 'expected a data set'),
-  ),
+  augment: v.optional(augmentSchema),
+  unlabelled: v.optional(dataset),
+  validation: v.optional(dataset),
   checkpoint: v.optional(v.string()),
   signal: v.optional(v.instance(AbortSignal)),
 });
@@ -122,6 +131,42 @@ function methodOf(method: Method | string): Method {
   if (make === undefined)
     throw new SparringError('INVALID_ARGUMENT', `train: method: ${oneOf(method, Object.keys(methods))}`);
   return make();
+}
+
+const refuse = (what: string): never => {
+  throw new SparringError('INVALID_ARGUMENT', `train: ${what}`);
+};
+
+/** Refuses options that do not suit the examples or the method. */
+function check(
+  { shape }: Dataset,
+  method: Method,
+  { augment, unlabelled }: { augment: AugmentOptions | undefined; unlabelled: Dataset | undefined },
+): void {
+  const [, height, width] = shape as [number, number, number];
+  if (augment !== undefined && shape.length !== 3)
+    refuse(`augment: expected images [channels, height, width], received inputs of shape [${shape.join(', ')}]`);
+  if (augment?.crop !== undefined && augment.crop >= Math.min(height, width))
+    refuse(`augment: crop: expected less than the images' ${height}x${width} pixels, received ${augment.crop}`);
+  if (unlabelled === undefined) return;
+  if (method.takesUnlabelled !== true)
+    refuse(`unlabelled: expected with a method that takes examples without labels, received with ${method.name}`);
+  if (unlabelled.shape.join() !== shape.join())
+    refuse(`unlabelled: expected inputs of shape [${shape.join(', ')}], received [${unlabelled.shape.join(', ')}]`);
+}
+
+/** The rows of one batch after the other, pass after pass, from a step on. */
+function* endless(data: Dataset, options: { size: number; seed: number; step: number }): Generator<Int32Array, never> {
+  const { seed, step } = options;
+  const size = Math.min(options.size, data.rows.length);
+  const perPass = Math.floor(data.rows.length / size);
+  for (let at = step; ;) {
+    const pass = [...batches(data, { size, seed, epoch: Math.floor(at / perPass), dropLast: true })];
+    for (const rows of pass.slice(at % perPass)) {
+      at++;
+      yield rows;
+    }
+  }
 }
 
 /**
@@ -153,49 +198,51 @@ export async function* train(
   data: Dataset,
   options: TrainOptions = {},
 ): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
-  const { epochs, batchSize, seed, signal, validation, checkpoint, ...rest } = parseOptions(schema, options, 'train');
+  const { epochs, batchSize, seed, signal, augment, unlabelled, validation, checkpoint, ...rest } = parseOptions(
+    schema,
+    options,
+    'train',
+  );
   const method = methodOf(rest.method);
+  check(data, method, { augment, unlabelled });
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
   if (!((model as unknown) instanceof Module))
     throw new SparringError('INVALID_ARGUMENT', `train: expected a module to train, received ${shown(model)}`);
   guardData('train', data);
   const parameters = model.parameters();
-  if (parameters.length === 0)
-    throw new SparringError('INVALID_ARGUMENT', 'train: expected a network with parameters, received none');
+  if (parameters.length === 0) refuse('expected a network with parameters, received none');
   const optimizer: Optimizer = optimizers[name](parameters, settings);
   const examples = new Examples(data);
-  const differentiate = planned((rows: Tensor, tick: Tensor) =>
+  const others = unlabelled && new Examples(unlabelled);
+  const varied = (x: Tensor): Tensor => (augment === undefined ? x : augmented(x, augment));
+  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
-      const loss = method.prepare({ model, ...examples.batch(rows) });
-      const { value, grads } = gradients(loss, parameters);
-      // A number that is not finite on the way back through a layer reaches its bias, which costs nothing to look at.
-      const biases = grads.filter(({ shape }) => shape.length < 2).map((each) => cast(sum(each), 'float64'));
-      return [value, biases.reduce(add, zeros([], { dtype: 'float64' })), ...grads];
+      const { x, y } = examples.batch(rows);
+      const batch = { model, x: varied(x), y };
+      const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
+      return learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
     }),
   );
-  // Apart from it, so that a step that went wrong leaves the weights as they were.
-  const update = planned((rate: Tensor, tick: Tensor, ...grads: Tensor[]) => {
-    optimizer.apply(grads, rate, add(tick, 1));
-    return [];
-  });
-  const step = async (rows: Int32Array, rate: number): Promise<number> => {
-    const tick = tensor(optimizer.steps, { dtype: 'int32' });
-    const [value, check, ...grads] = await differentiate(tensor(rows), tick);
-    const loss = value!.item();
-    const bad = (
-      [
-        ['a finite loss', loss],
-        ['finite gradients', check!.item()],
-      ] as const
-    ).find(([, received]) => !Number.isFinite(received));
+  const step = async (rows: Int32Array, rate: number, more?: Int32Array): Promise<number> => {
+    const made = await update(
+      tensor(rows),
+      tensor(rate, { dtype: 'float64' }),
+      tensor(optimizer.steps, { dtype: 'int32' }),
+      ...(more === undefined ? [] : [tensor(more)]),
+    );
+    const loss = made.loss.item();
+    const found = [
+      ['a finite loss', loss],
+      ['finite gradients', made.check.item()],
+    ] as const;
+    const bad = found.find(([, received]) => !Number.isFinite(received));
     if (bad !== undefined) {
       throw new SparringError(
         'NOT_FINITE',
         `train: expected ${bad[0]}, received ${bad[1]} at step ${optimizer.steps + 1}; a lower rate than ${rate.toPrecision(3)} may help`,
       );
     }
-    await update(tensor(rate, { dtype: 'float64' }), tick, ...grads);
     optimizer.steps++;
     return loss;
   };
@@ -217,10 +264,16 @@ export async function* train(
             batchSize,
             seed,
             schedule: describeSchedule(schedule, steps),
+            augment,
+            ...(unlabelled && {
+              unlabelled: unlabelled.name,
+              'contents of the unlabelled examples': contentsOf(unlabelled),
+            }),
           });
     const before = checkpoint === undefined ? undefined : await readCheckpoint(checkpoint, model, optimizer, identity);
     if (before !== undefined) figures = { loss: before.loss, validation: before.validation };
     for (let epoch = before?.epoch ?? 0; epoch < epochs; epoch++) {
+      const more = unlabelled && endless(unlabelled, { size, seed, step: optimizer.steps });
       const epochStarted = performance.now();
       let total = 0;
       for (const rows of batches(data, { size, seed, epoch })) {
@@ -235,7 +288,7 @@ export async function* train(
           );
         }
         const rate = optimizer.rate * (factor as number);
-        const loss = await scope(() => step(rows, rate));
+        const loss = await scope(() => step(rows, rate, more?.next().value));
         total += loss * rows.length;
         yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
       }
@@ -254,9 +307,9 @@ export async function* train(
     }
   } finally {
     model.eval();
-    differentiate.dispose();
     update.dispose();
     examples.dispose();
+    others?.dispose();
     optimizer.dispose();
   }
   const summary: SummaryEvent = {

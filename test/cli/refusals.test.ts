@@ -10,6 +10,8 @@ import { program } from '../../src/cli/program.js';
 import { experimentNames, profileNames } from '../../src/experiments/reproduce.js';
 import { saveSafetensors } from '../../src/io/weights.js';
 import * as models from '../../src/nn/models.js';
+import { methodOptions } from '../../src/cli/methods.js';
+import { either } from '../../src/cli/values.js';
 import * as methods from '../../src/training/methods.js';
 import { refusal } from './run.js';
 
@@ -54,7 +56,7 @@ test('wrong usage is refused by name, with the nearest valid name', async (t) =>
     ['train --epsilon -1', "--epsilon: expected a number of at least 0, received '-1'"],
     [
       'train --method normal --out x --epsilon 1',
-      '--epsilon: expected with --method lwa only, received with --method normal',
+      `--epsilon: expected with --method ${either(methodOptions.epsilon.only!.values)} only, received with --method normal`,
     ],
     [
       'train --method lwa --out x --optimizer adam --momentum .5',

@@ -11,6 +11,11 @@ interface Trained {
   history: { epoch: number }[];
   accuracy: { validation: Figure; test: Figure };
 }
+interface Described {
+  model: string;
+  options: Record<string, unknown>;
+  training: { settings: Record<string, unknown>; optimizer: Record<string, unknown> };
+}
 interface Attacked {
   images: number;
   accuracy: { before: Figure; after: Figure };
@@ -27,15 +32,25 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   const dir = await mkdtemp(join(tmpdir(), 'sparring-cli-'));
   const network = join(dir, 'made', 'network.safetensors');
   const lenet = join(dir, 'lenet.safetensors');
+  const cifarNet = join(dir, 'cifarNet.safetensors');
   const adversarial = join(dir, 'adversarial.safetensors');
 
-  const [training, other] = await Promise.all([
+  const [training, other, third] = await Promise.all([
     sparring(
       'train --json --data sample --method lwa --epsilon 0.3 --hidden 24,16 --activation tanh --dropout 0.1 --epochs 6 ' +
         `--batch-size 16 --seed 3 --optimizer adam --rate 0.005 --out ${network}`,
     ),
     sparring(`train --model lenet --data sample --method normal --epochs 2 --batch-size 16 --out ${lenet}`),
+    sparring(
+      'train --json --model cifarNet --channels 3,4 --dense 20 --data sample --method goodfellow --epsilon 0.5 --epochs 1 ' +
+        `--clip-gradients 5 --out ${cifarNet}`,
+    ),
   ]);
+  t.equal(third.code, 0, third.stderr);
+  const { model, options, training: how } = JSON.parse(third.stdout) as Described;
+  t.deepEqual([model, options.channels, options.dense, options.dropout], ['cifarNet', [3, 4], [20], undefined]);
+  t.deepEqual(how.settings, { epsilon: 0.5, norm: 'l2', share: 0.5 }, 'options reach the method');
+  t.equal(how.optimizer.clipGradients, 5, 'and the optimizer');
   t.equal(training.code, 0, training.stderr);
   t.match(other.stdout, /^.*lenet\.safetensors: lenet trained by normal on 417 images of sample, 1\.7 MB\n/);
   const trained = JSON.parse(training.stdout) as Trained;
@@ -48,14 +63,16 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   t.deepEqual(await readdir(join(dir, 'made')), ['network.safetensors'], 'and nothing else is left there');
 
   const attack = `attack ${network} --attack advLoss --epsilon 1 --clip 0 1 --limit 50 --out ${adversarial}`;
-  const [attacking, minimal, evaluation, table] = await Promise.all([
+  const [attacking, minimal, evaluation, table, ofThird] = await Promise.all([
     sparring(`--json --quiet --threads 1 ${attack}`),
     sparring(`attack ${lenet} --attack minimal --limit 20 --norm linf`),
     sparring(
       `evaluate ${network} --json --limit 50 --epsilons 0.5,1 --attacks advLoss advAlpha --clip 0 1 --batch-size 7`,
     ),
     sparring(`evaluate ${network} --epsilons 0.5,1 --split validation --quiet`),
+    sparring(`evaluate ${cifarNet} --epsilons 0.5 --limit 20 --quiet`),
   ]);
+  t.equal(ofThird.code, 0, ofThird.stderr);
   t.deepEqual([attacking.code, attacking.stderr], [0, ''], 'quiet is quiet');
   const attacked = JSON.parse(attacking.stdout) as Attacked;
   const { tensors, metadata } = await readSafetensors(adversarial);

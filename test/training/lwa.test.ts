@@ -190,7 +190,11 @@ test('lwa: the adversary attacks the network as it will be used, and the network
 });
 
 test('lwa: options', async (t) => {
-  t.deepEqual(methods.lwa().settings, { epsilon: 1.5, norm: 'l2', perturbation: 'loss' }, 'defaults of the paper');
+  t.deepEqual(
+    methods.lwa().settings,
+    { epsilon: 1.5, norm: 'l2', perturbation: 'loss', steps: 1, randomStart: false },
+    'defaults of the paper',
+  );
   for (const [options, said] of [
     [{ epsilonn: 1 }, "did you mean 'epsilon'?"],
     [{ epsilon: -1 }, 'lwa: epsilon: expected a length of 0 to 1e+30, received -1'],
