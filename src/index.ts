@@ -154,6 +154,7 @@ export {
   type Evaluation,
   type RobustFigure,
 } from './evaluation/evaluate.js';
+export { outcomes, type OutcomesOptions } from './evaluation/outcomes.js';
 export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/curve.js';
 
 export {
@@ -163,6 +164,7 @@ export {
   type ReproduceEvent,
   type ReproduceOptions,
 } from './experiments/reproduce.js';
+export { profiles, type Profile, type Recipe, type TablePlan } from './experiments/profiles.js';
 
 export * from './data/dataset.js';
 export { decodeCifar, decodeCifarNames } from './data/cifar.js';
@@ -177,6 +179,7 @@ export { summarize } from './report/headline.js';
 export { renderReport, type ReportContent } from './report/html.js';
 export { specimenImages, type Specimen } from './report/images.js';
 export { studentT, wilson } from './report/intervals.js';
+export { mcnemar, pairedT, type Difference } from './report/paired.js';
 export { paperTable1, paperTable2 } from './report/paper.js';
 export { toPng, type Picture } from './report/picture.js';
 export { accuracyAgainstLength, learningCurves, tableBars } from './report/plots.js';
@@ -184,6 +187,8 @@ export { writeReport } from './report/report.js';
 export {
   readResults,
   writeResults,
+  type Claim,
+  type Comparand,
   type Figure,
   type PaperResults,
   type ResultFile,

@@ -1,25 +1,44 @@
 /** What an experiment is: rows of figures from networks of a laboratory. */
-import type { Figure, PaperResults, ResultRow } from '../report/results.js';
+import type { Picture } from '../report/picture.js';
+import type { Claim, Figure, PaperResults, ResultRow } from '../report/results.js';
 import { studentT } from '../report/intervals.js';
 import type { Laboratory } from './laboratory.js';
 import type { Profile, Recipe } from './profiles.js';
+
+/** What an experiment gives. */
+export interface Findings {
+  rows: ResultRow[];
+  claims?: Claim[];
+  /** Drawings beside those that every result has, named `<experiment>-...`. */
+  pictures?: Picture[];
+}
 
 /** One of the paper's tables or figures, as data. */
 export interface Experiment {
   /** The recipes of the profile that it needs networks of. */
   recipes(profile: Profile): readonly Recipe[];
-  /** Units of work that its measurements take with a seed, beside the trainings. */
-  units(profile: Profile): number;
-  /** Measures with one seed: rows whose figures are of that seed's images. */
-  measure(laboratory: Laboratory, seed: number): Promise<ResultRow[]>;
+  /** Units of work that its measurements take with so many seeds, beside the trainings. */
+  units(profile: Profile, seeds: number): number;
+  /** Says what is to be looked at while networks are trained, before any is. */
+  prepare?(laboratory: Laboratory, seeds: readonly number[]): void;
+  measure(laboratory: Laboratory, seeds: readonly number[]): Promise<Findings>;
   /** Settings to stand in the result file. */
   settings(profile: Profile): Record<string, unknown>;
   /** The published figures. */
   paper?: PaperResults;
 }
 
-function merged(figures: readonly Figure[]): Figure {
-  return figures.length === 1 ? figures[0]! : studentT(figures.map(({ mean }) => mean));
+/** Those of the seeds that a recipe is trained with. */
+export const seedsOf = <T>({ seeds }: Recipe, all: readonly T[]): readonly T[] => all.slice(0, seeds ?? all.length);
+
+/** How many networks of a recipe there are with so many seeds. */
+export const countOf = ({ seeds }: Recipe, all: number): number => Math.min(all, seeds ?? all);
+
+/** The figures of several seeds as one: Student's interval over the seeds, and each seed's own. One stays as it is. */
+export function merged(figures: readonly Figure[]): Figure {
+  if (figures.length === 1) return figures[0]!;
+  const values = figures.map(({ mean }) => mean);
+  return { ...studentT(values), values };
 }
 
 function mergedRecord(records: readonly Record<string, Figure>[]): Record<string, Figure> {
@@ -29,16 +48,15 @@ function mergedRecord(records: readonly Record<string, Figure>[]): Record<string
 }
 
 /**
- * The rows of several seeds as one table. With one seed an interval is the images' (Wilson); with more it is the seeds'
+ * One row of several seeds' rows. With one seed an interval is the images' (Wilson); with more it is the seeds'
  * (Student's t).
  */
-export function overSeeds(runs: readonly ResultRow[][]): ResultRow[] {
-  return runs[0]!.map((row, index) => {
-    const rows = runs.map((run) => run[index]!);
-    return {
-      ...row,
-      accuracy: mergedRecord(rows.map(({ accuracy }) => accuracy)),
-      ...(row.seconds && { seconds: merged(rows.map(({ seconds }) => seconds!)) }),
-    };
-  });
+export function overSeeds(rows: readonly ResultRow[]): ResultRow {
+  const { seconds, measures, ...first } = rows[0]!;
+  return {
+    ...first,
+    accuracy: mergedRecord(rows.map(({ accuracy }) => accuracy)),
+    ...(seconds && { seconds: merged(rows.map((row) => row.seconds!)) }),
+    ...(measures && { measures: mergedRecord(rows.map((row) => row.measures!)) }),
+  };
 }

@@ -1,9 +1,10 @@
 /** Images to look at: clean, the perturbation, and what the network makes of the sum. */
 import * as attacks from '../adversary/index.js';
 import type { Target } from '../adversary/attack.js';
+import { asRows, norms } from '../adversary/norms.js';
 import { subset, type Dataset } from '../data/dataset.js';
 import type { Specimen } from '../report/images.js';
-import { argmax, max, softmax } from '../tensor/ops.js';
+import { argmax, max, softmax, sub } from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { Examples } from '../training/examples.js';
@@ -28,14 +29,23 @@ function predictions(model: Target, x: Tensor, names: readonly string[]): { labe
   }));
 }
 
+/** Moves inputs against a network. */
+export type Perturber = (network: Target, x: Tensor, y: Tensor) => Promise<Tensor>;
+
+/** An attack of the paper, of a given L2 length, as a perturber. */
+export const budgeted =
+  (attack: 'advAlpha' | 'advLoss' | 'advLossSign', epsilon: number): Perturber =>
+  async (network, x, y) =>
+    (await attacks[attack](network, x, y, { epsilon })).adversarial;
+
 /**
- * One image of each class under Adv_Loss, as each of some networks sees it. Of each class it is the first in the data
- * set, not the prettiest.
+ * One image of each class under a perturbation, as each of some networks sees it. Of each class it is the first in the
+ * data set, not the prettiest.
  */
 export async function specimens(
   networks: readonly { name: string; network: Target }[],
   data: Dataset,
-  { epsilon, classes }: { epsilon: number; classes: number },
+  { attack, perturb, classes }: { attack: string; perturb: Perturber; classes: number },
 ): Promise<Specimen[]> {
   const rows = oneOfEach(data, classes);
   const examples = new Examples(subset(data, rows));
@@ -45,9 +55,10 @@ export async function specimens(
     for (const { name, network } of networks) {
       await scope(async () => {
         const { x, y } = examples.batch(tensor(rows));
-        const { adversarial, norms } = await attacks.advLoss(network, x, y, { epsilon });
+        const adversarial = await perturb(network, x, y);
         const [clean, moved] = [predictions(network, x, names), predictions(network, adversarial, names)];
-        const [before, after, lengths, truth] = [x.data(), adversarial.data(), norms.data(), y.data()];
+        const lengths = norms.l2.length(asRows(sub(adversarial, x), x.shape.slice(1))).data();
+        const [before, after, truth] = [x.data(), adversarial.data(), y.data()];
         const size = before.length / rows.length;
         rows.forEach((_, index) => {
           result.push({
@@ -57,7 +68,7 @@ export async function specimens(
             label: names[truth[index]!] ?? String(truth[index]),
             predictedClean: clean[index]!,
             predictedAdversarial: moved[index]!,
-            attack: 'advLoss',
+            attack,
             model: name,
             norm: lengths[index]!,
           });

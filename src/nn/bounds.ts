@@ -71,9 +71,16 @@ const constant = (value: number): Tensor => ops.full([], value, { dtype: 'float6
 const product = (factors: readonly (Tensor | undefined)[]): Tensor | undefined =>
   factors.reduce((all, factor) => all && factor && ops.mul(all, factor), constant(1));
 
+/** The class of a module's chain that has a property of its own. */
+function ownerOf(module: Module, property: string): object {
+  let owner: object = module;
+  while (!Object.hasOwn(owner, property)) owner = Object.getPrototypeOf(owner) as object;
+  return owner;
+}
+
 /** Whether what a Sequential does to its input before the first layer is to lay it out anew at most. */
-const entersPlainly = ({ enter }: Sequential): true | undefined =>
-  [Sequential.prototype.enter, Mlp.prototype.enter].includes(enter) || undefined;
+const entersPlainly = (module: Sequential): true | undefined =>
+  ([Sequential.prototype, Mlp.prototype] as object[]).includes(ownerOf(module, 'enter')) || undefined;
 
 type Bound = (module: never) => Tensor | undefined;
 
@@ -96,8 +103,7 @@ const reaches = new Map<unknown, Bound>([
 
 /** What a table says of a module, by the class whose `forward` it runs: a class that has one of its own is not known by its parent's. */
 function known(table: ReadonlyMap<unknown, Bound>, module: Module): Tensor | undefined {
-  let owner: object = module;
-  while (!Object.hasOwn(owner, 'forward')) owner = Object.getPrototypeOf(owner) as object;
+  const owner = ownerOf(module, 'forward');
   return owner === module ? undefined : table.get(owner.constructor)?.(module as never);
 }
 

@@ -46,13 +46,16 @@ export const normOf = ({ settings }: ResultFile) =>
   displayName(typeof settings.norm === 'string' ? settings.norm : 'l2');
 
 /** What a network's rows may differ in beside its figures; a curve runs along one of them. */
-export type Axis = 'epsilon' | 'epoch';
+export type Axis = 'epsilon' | 'epoch' | 'classes';
+
+const axes = ['epoch', 'epsilon', 'classes'] as const;
 
 /** Rows that differ in nothing but the axis, in the order of first appearance. */
 export function groupRows(rows: readonly ResultRow[], axis: Axis): ResultRow[][] {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    const key = JSON.stringify([row.model, row.method, axis === 'epoch' ? row.epsilon : row.epoch]);
+    const others = axes.filter((name) => name !== axis).map((name) => row[name]);
+    const key = JSON.stringify([row.model, row.method, row.attack, ...others]);
     const group = groups.get(key);
     if (group) group.push(row);
     else groups.set(key, [row]);
@@ -60,11 +63,9 @@ export function groupRows(rows: readonly ResultRow[], axis: Axis): ResultRow[][]
   return [...groups.values()];
 }
 
-/** The axis that a result is a curve along: the epochs trained, the length of the attack, or none, which is a table. */
+/** The axis that a result is a curve along: the epochs trained, the length of the attack, the classes, or none, which is a table. */
 export function axisOf({ rows }: ResultFile): Axis | undefined {
-  return (['epoch', 'epsilon'] as const).find((axis) =>
-    groupRows(rows, axis).some((group) => new Set(group.map((row) => row[axis])).size > 1),
-  );
+  return axes.find((axis) => groupRows(rows, axis).some((group) => new Set(group.map((row) => row[axis])).size > 1));
 }
 
 /** What sets rows apart names each of them, and what they have in common is said once; the axis is left out of both. */
@@ -72,6 +73,8 @@ export function naming(result: ResultFile, rows: readonly ResultRow[], axis?: Ax
   const facets: Record<string, (row: ResultRow) => string | undefined> = {
     model: ({ model }) => displayName(model),
     method: ({ method }) => displayName(method),
+    attack: ({ attack }) => (attack === undefined ? undefined : displayName(attack)),
+    classes: ({ classes }) => (classes === undefined ? undefined : `${classes} classes`),
     epsilon: (row) => {
       const length = lengthOf(result, row);
       return length === undefined ? undefined : `${normOf(result)} length ${plainNumber(length)}`;
@@ -102,6 +105,7 @@ export function lastEpochs(rows: readonly ResultRow[]): ResultRow[] {
         (later) =>
           later.model === row.model &&
           later.method === row.method &&
+          later.attack === row.attack &&
           later.epsilon === row.epsilon &&
           (later.epoch ?? 0) > (row.epoch ?? 0),
       ),

@@ -57,7 +57,7 @@ const UNITS = [
 
 /** A time in the unit that suits it: `4.20 min`. */
 export function duration(seconds: number): string {
-  const [size, unit] = UNITS.find(([least]) => seconds >= least)!;
+  const [size, unit] = UNITS.find(([least]) => Math.abs(seconds) >= least)!;
   return `${significant(seconds / (size || 1e-6))} ${unit}`;
 }
 

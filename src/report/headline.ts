@@ -1,5 +1,6 @@
 import { axisOf, groupRows, keysOf, lastEpochs, lengthOf, normOf, naming } from './comparison.js';
-import { percent, plainNumber, significant } from './format.js';
+import { verdictCounts } from './claims.js';
+import { percent, plainNumber, plural, significant } from './format.js';
 import { displayName, isClean, sameName } from './names.js';
 import type { Figure, ResultFile, ResultRow } from './results.js';
 
@@ -82,6 +83,36 @@ function costSentence(result: ResultFile): string | undefined {
   return `${nameOf(slow.row)} takes ${significant(slow.seconds / fast.seconds)} times as long as ${nameOf(fast.row)}.`;
 }
 
+/** What the last attack takes, as often as the first, with the paper's ten classes or the nearest number, and the most. */
+function classesSentence({ rows }: ResultFile): string | undefined {
+  const timed = rows.flatMap(({ attack, classes, measures }) =>
+    attack !== undefined && classes !== undefined && measures?.timesAdvLoss
+      ? [{ attack, classes, times: measures.timesAdvLoss.mean }]
+      : [],
+  );
+  const dearest = timed.filter(({ attack }) => attack === timed.at(-1)!.attack);
+  if (dearest.length === 0) return undefined;
+  const usual = dearest.reduce((a, b) => (Math.abs(b.classes - 10) < Math.abs(a.classes - 10) ? b : a));
+  const most = dearest.at(-1)!;
+  const say = ({ classes, times }: typeof most) => `with ${classes} classes ${significant(times)} times as long`;
+  const name = displayName(most.attack);
+  return `${name} takes ${say(usual)} as Adv_Loss${most === usual ? '' : `, ${say(most)}`}.`;
+}
+
+/** How far apart the perturbations are in the share of their energy that few pixels hold. */
+function concentrationSentence({ rows }: ResultFile): string | undefined {
+  const shares = rows.flatMap(({ attack, measures }) =>
+    attack !== undefined && measures?.energyInTop1PercentOfPixels
+      ? [{ attack, share: measures.energyInTop1PercentOfPixels.mean }]
+      : [],
+  );
+  const artificial = shares.find(({ attack }) => sameName(attack, 'concentrated'));
+  const found = shares.filter(({ attack }) => !sameName(attack, 'concentrated'));
+  if (artificial === undefined || found.length === 0) return undefined;
+  const most = found.reduce((a, b) => (b.share > a.share ? b : a));
+  return `The hundredth of the pixels that change most hold at most ${right(most.share)} of a perturbation's energy (${displayName(most.attack)}); of one that is made to be concentrated, ${right(artificial.share)}.`;
+}
+
 /**
  * A result in one plain sentence, computed from its figures; nothing when they make none.
  *
@@ -109,7 +140,12 @@ function costSentence(result: ResultFile): string | undefined {
  * ```
  */
 export function summarize(result: ResultFile): string | undefined {
-  return axisOf(result) === 'epsilon' ? curveSentence(result) : (tableSentence(result) ?? costSentence(result));
+  if (result.claims !== undefined)
+    return `Of ${plural(result.claims.length, 'claim')} of the paper: ${verdictCounts(result.claims)}.`;
+  const axis = axisOf(result);
+  if (axis === 'epsilon') return curveSentence(result);
+  if (axis === 'classes') return classesSentence(result);
+  return tableSentence(result) ?? concentrationSentence(result) ?? costSentence(result);
 }
 
 /** The one sentence for all results: of the first table if there is one, else of the first curve, else of any. */

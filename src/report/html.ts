@@ -5,7 +5,8 @@ import { specimenImages, type Specimen } from './images.js';
 import { dataUri, escapeMarkup } from './markup.js';
 import { displayName, meaningOf, oneLine, titleOf } from './names.js';
 import type { Picture } from './picture.js';
-import type { ResultFile } from './results.js';
+import { differenceText, probability, weakestText } from './claims.js';
+import type { Claim, ResultFile } from './results.js';
 import { perturbationKey, specimenWords, type Verdict } from './specimenSheet.js';
 import { STYLE } from './style.js';
 
@@ -76,13 +77,30 @@ ${lines
 const plot = ({ description, svg }: Picture) =>
   `<div class="scroll plot" tabindex="0" role="img" aria-label="${escapeMarkup(description)}">${svg}</div>`;
 
+/** Whether a picture is an experiment's: its own, or one of several, `<experiment>-...`. */
+const belongs = (picture: string, experiment: string) => picture === experiment || picture.startsWith(`${experiment}-`);
+
+function claimsTable(claims: readonly Claim[]): string {
+  const line = ({ claim, verdict, test, comparisons }: Claim) => {
+    const details = comparisons
+      .map((one) => `<li>${text(`${one.what}: ${differenceText(one)}, ${probability(one.p)}`)}</li>`)
+      .join('');
+    return `<tr><td class="${verdict}">${verdict}</td><td><strong>${text(claim)}.</strong> ${text(`Weakest of ${comparisons.length}: ${weakestText(comparisons)}.`)}
+<details><summary>${text(`${comparisons.length === 1 ? 'The comparison' : `All ${comparisons.length} comparisons`}, ${test}`)}</summary><ul>${details}</ul></details></td></tr>`;
+  };
+  return `<p class="quiet legend">Differences of accuracies in points, with their 95 % interval; p is two-sided.</p>
+<table class="claims"><tbody>
+${claims.map(line).join('\n')}
+</tbody></table>`;
+}
+
 function experimentSection(result: ResultFile, pictures: readonly Picture[]): string {
   const sentence = summarize(result);
   const drawn = pictures
-    .filter(({ name }) => name === result.experiment)
+    .filter(({ name }) => belongs(name, result.experiment))
     .map(plot)
     .join('\n');
-  const table = figuresTable(result);
+  const table = result.claims === undefined ? figuresTable(result) : claimsTable(result.claims);
   return `<section id="${escapeMarkup(result.experiment)}">
 <h2>${text(titleOf(result.experiment))}</h2>
 <p class="quiet eyebrow">${text(`${displayName(result.profile)} profile, ${seedList(result)}`)}</p>
@@ -205,7 +223,7 @@ const reproduceSection = (results: readonly ResultFile[]) => `<section id="repro
  */
 export function renderReport({ results, specimens = [], pictures = [] }: ReportContent): string {
   const experiments = results.map(({ experiment }) => experiment);
-  const others = pictures.filter(({ name }) => !experiments.includes(name));
+  const others = pictures.filter(({ name }) => !experiments.some((experiment) => belongs(name, experiment)));
   const title = headline(results);
   const sections = [
     specimensSection(specimens),

@@ -103,3 +103,9 @@ export function studentT(values: ArrayLike<number>): Figure {
   const half = quantile(n - 1) * Math.sqrt(squares / (n - 1) / n);
   return { mean, low: mean - half, high: mean + half, n };
 }
+
+/**
+ * The probability that Student's t of `nu` degrees of freedom lies at least as far from 0 as `t`, on either side.
+ */
+export const twoSidedT = (t: number, nu: number): number =>
+  Math.min(1, Math.max(0, 1 - centralProbability(Math.atan(Math.abs(t) / Math.sqrt(nu)), nu)));

@@ -2,7 +2,7 @@
 const plain = (name: string) => name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
 
 /** Columns in the order in which every table and file has them; others follow by name. */
-const COLUMNS = ['validation', 'test', 'fixed', 'advLossSign', 'advLoss', 'advAlpha'].map(plain);
+const COLUMNS = ['validation', 'test', 'fixed', 'advLossSign', 'advLoss', 'advAlpha', 'minimal'].map(plain);
 
 /** Columns of inputs that nobody has attacked, the first the one to quote. */
 const CLEAN = ['validation', 'test'].map(plain);
@@ -16,6 +16,10 @@ const DISPLAY = new Map(
     vat: 'VAT',
     lwa: 'LWA',
     lwaRep: 'LWA_Rep',
+    lwaAlpha: 'LWA, Adv_Alpha',
+    untrained: 'Untrained',
+    concentrated: 'Concentrated',
+    minimal: 'Minimal',
     validation: 'Validation',
     test: 'Test',
     fixed: 'Fixed',
@@ -38,6 +42,7 @@ const DISPLAY = new Map(
     figure1: 'Figure 1',
     figure2: 'Figure 2',
     cost: 'Cost',
+    fashionMnist: 'Fashion-MNIST',
     cifar10: 'CIFAR-10',
     mnist: 'MNIST',
   }).map(([name, display]) => [plain(name), display]),
@@ -62,8 +67,16 @@ export function words(name: string): string {
   );
 }
 
+/** Experiments that are called otherwise than the column, norm or data set of their name. */
+const TITLES = new Map([
+  ['l2', 'Is L2 a reasonable measure?'],
+  ['claims', "The paper's claims"],
+  ['fashion', 'Fashion-MNIST'],
+]);
+
 /** What an experiment is called in headings. */
-export const titleOf = (experiment: string) => DISPLAY.get(plain(experiment)) ?? words(experiment);
+export const titleOf = (experiment: string) =>
+  TITLES.get(experiment) ?? DISPLAY.get(plain(experiment)) ?? words(experiment);
 
 const MEANING = new Map(
   Object.entries({
@@ -73,6 +86,7 @@ const MEANING = new Map(
     advLossSign: 'perturbed along the sign of the loss gradient, scaled to the L2 length',
     advLoss: 'perturbed along the loss gradient',
     advAlpha: 'perturbed towards the class whose linearised boundary is nearest',
+    minimal: 'no shorter perturbation found by Algorithm 1 on the logits, linearised anew until the class changes',
   }).map(([name, meaning]) => [plain(name), meaning]),
 );
 

@@ -1,7 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { axisOf, compare, groupRows, keysOf, naming, normOf, oursText, type Axis, type Column } from './comparison.js';
 import { SparringError } from '../errors.js';
-import { hasInterval, list, plural } from './format.js';
+import { hasInterval, list, percent, plainNumber, plural, significant } from './format.js';
 import type { Picture } from './picture.js';
 import { columnIndex, displayName, titleOf } from './names.js';
 import type { Figure, ResultFile, ResultRow } from './results.js';
@@ -436,10 +436,208 @@ export async function tableBars(result: ResultFile): Promise<Picture> {
   };
 }
 
-/** The picture that suits a result, by what its rows differ in; none when there is nothing to draw. */
-export async function pictureOf(result: ResultFile): Promise<Picture | undefined> {
+/** A panel of its own, drawn alone. */
+const alone = { columns: 1, spacing: 0 } as const;
+
+const frame = (title: string, format?: string) =>
+  ({
+    title,
+    ...(format !== undefined && { format }),
+    grid: false,
+    domain: true,
+    domainColor: MUTED,
+    ticks: true,
+    tickColor: MUTED,
+  }) as const;
+
+/**
+ * Time against the number of classes, as a multiple of the first perturbation's in the same run: one line per
+ * perturbation, and the line of as many times as there are classes. Both axes are logarithmic.
+ *
+ * @throws SparringError `INVALID_ARGUMENT` when no row has `classes` and `timesAdvLoss`.
+ */
+export async function costAgainstClasses(result: ResultFile): Promise<Picture> {
+  const values = result.rows.flatMap(({ attack, classes, measures }) => {
+    const times = measures?.timesAdvLoss;
+    return classes === undefined || attack === undefined || times === undefined
+      ? []
+      : [{ attack: displayName(attack), classes, ...times }];
+  });
+  if (values.length === 0) {
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `${result.experiment}: expected rows with classes and timesAdvLoss, received none`,
+    );
+  }
+  const names = [...new Set(values.map(({ attack }) => attack))];
+  const counts = [...new Set(values.map(({ classes }) => classes))].sort((a, b) => a - b);
+  const [few, many] = [counts[0]!, counts.at(-1)!];
+  const [width, height] = [480, 300];
+  const ceiling = Math.max(many, ...values.map(({ high }) => high));
+  const floor = Math.min(0.8, ...values.map(({ low }) => Math.max(low, 0.05)));
+  const x = {
+    field: 'classes',
+    type: 'quantitative',
+    scale: { type: 'log', domain: [few, many], range: [0, width], nice: false },
+  };
+  const y = { type: 'quantitative', scale: { type: 'log', domain: [floor, ceiling], nice: false } };
+  const room = Math.max(...[...names, 'as many as classes'].map((name) => textWidth(name, LABEL_SIZE))) + 16;
+  const ticks = [1, 10, 100, 1000].filter((tick) => tick <= ceiling);
+  const ends = names.map((name) => values.filter(({ attack }) => attack === name).at(-1)!);
+  const place = (value: number) => (Math.log(value) - Math.log(floor)) / (Math.log(ceiling) - Math.log(floor));
+  const labels = spread([...ends.map(({ mean }) => place(mean)), place(many)], (LABEL_SIZE + 3) / height);
+  const name = (text: string, color: string, at: number) => ({
+    data: { values: [{ text }] },
+    mark: { type: 'text', align: 'left', baseline: 'middle', color, fontWeight: 'bold', fontSize: LABEL_SIZE },
+    encoding: { x: { value: width + 9 }, y: { value: height * (1 - at) }, text: { field: 'text' } },
+  });
+  const title = 'time as a multiple of Adv_Loss, by classes';
+  const svg = await draw({
+    title: {
+      text: `${titleOf(result.experiment)}: ${title}`,
+      subtitle: 'Both axes logarithmic. Band: 95 % interval over repeats. Dashed: as many times as there are classes',
+    },
+    ...alone,
+    concat: [
+      {
+        width: width + room,
+        height,
+        layer: [
+          {
+            data: { values: ticks.map((tick) => ({ tick })) },
+            mark: { type: 'rule', color: GRID },
+            encoding: {
+              x: { value: 0 },
+              x2: { value: width },
+              y: {
+                ...y,
+                field: 'tick',
+                axis: { title: null, values: ticks, labelExpr: "datum.value + '\u00a0x'", grid: false },
+              },
+            },
+          },
+          {
+            data: { values: [few, many].map((classes) => ({ classes })) },
+            mark: { type: 'line', color: PAPER, strokeDash: [5, 4], strokeWidth: 1.6 },
+            encoding: {
+              x: { ...x, axis: { ...frame('Classes', 'd'), values: counts, labelOverlap: true, titleX: width / 2 } },
+              y: { ...y, field: 'classes' },
+            },
+          },
+          ...names.flatMap((attack, i) => {
+            const color = SERIES[columnIndex(attack, names) % SERIES.length]!;
+            const series = values.filter((value) => value.attack === attack);
+            return [
+              {
+                data: {
+                  values: series.map(({ classes, low, high }) => ({ classes, low: Math.max(low, floor), high })),
+                },
+                mark: { type: 'area', color, opacity: 0.16 },
+                encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' } },
+              },
+              {
+                data: { values: series.map(({ classes, mean }) => ({ classes, mean })) },
+                mark: { type: 'line', color, strokeWidth: 2, point: { size: 36, color, filled: true } },
+                encoding: { x, y: { ...y, field: 'mean' } },
+              },
+              name(attack, color, labels[i]!),
+            ];
+          }),
+          name('as many as classes', PAPER, labels.at(-1)!),
+        ],
+      },
+    ],
+  });
+  return {
+    name: result.experiment,
+    title: `${titleOf(result.experiment)}: ${title}`,
+    description: `Lines: ${title}, for ${list(names)}; the last of ${many} classes is ${list(ends.map(({ attack, mean }) => `${significant(mean)} for ${attack}`))}.`,
+    svg,
+  };
+}
+
+/**
+ * How the minimal lengths of perturbations are distributed, from the share of images that withstand each length: one
+ * panel of bars per network.
+ *
+ * @throws SparringError `INVALID_ARGUMENT` when no row has `epsilon` and the column `minimal`.
+ */
+export async function minimalLengths(result: ResultFile): Promise<Picture> {
+  const rows = result.rows.filter(({ epsilon, accuracy }) => epsilon !== undefined && accuracy.minimal);
+  if (rows.length === 0) {
+    throw new SparringError(
+      'INVALID_ARGUMENT',
+      `${result.experiment}: expected rows with epsilon and the column minimal, received none`,
+    );
+  }
+  const groups = groupRows(rows, 'epsilon').map((group) => [...group].sort((a, b) => a.epsilon! - b.epsilon!));
+  const { common, nameOf } = naming(result, rows, 'epsilon');
+  const bars = groups.map((group) =>
+    group.slice(1).map((row, i) => ({
+      from: group[i]!.epsilon!,
+      to: row.epsilon!,
+      share: Math.max(0, group[i]!.accuracy.minimal!.mean - row.accuracy.minimal!.mean),
+    })),
+  );
+  const most = Math.max(...bars.flat().map(({ share }) => share));
+  const last = Math.max(...bars.flat().map(({ to }) => to));
+  const [width, height] = groups.length === 1 ? [480, 240] : [320, 200];
+  const title = 'minimal lengths, by Algorithm 1 on the logits, iterated';
+  const svg = await draw({
+    title: {
+      text: `${titleOf(result.experiment)}: ${title}`,
+      subtitle: [...common, 'Share of images whose minimal perturbation is as long', provenance(result)].join('. '),
+    },
+    columns: 2,
+    spacing: 28,
+    concat: groups.map((group, g) => {
+      const beyond = group.at(-1)!.accuracy.minimal!.mean;
+      return {
+        title: {
+          text: nameOf(group[0]!) || displayName(group[0]!.method),
+          subtitle: beyond > 0.0005 ? `${percent(beyond, 1)} % longer than ${plainNumber(last)}` : '',
+          subtitleColor: MUTED,
+          subtitleFontSize: LABEL_SIZE,
+          ...PANEL_TITLE,
+        },
+        width,
+        height,
+        data: { values: bars[g]! },
+        mark: { type: 'bar', color: BAR, stroke: PAGE },
+        encoding: {
+          x: {
+            field: 'from',
+            type: 'quantitative',
+            scale: { domain: [0, last], nice: false },
+            axis: frame(`${normOf(result)} length`, '.4~g'),
+          },
+          x2: { field: 'to' },
+          y: {
+            field: 'share',
+            type: 'quantitative',
+            scale: { domain: [0, most], nice: false },
+            axis: { title: null, labelExpr: perCent('datum.value'), tickCount: 4 },
+          },
+        },
+      };
+    }),
+  });
+  return {
+    name: `${result.experiment}-lengths`,
+    title: `${titleOf(result.experiment)}: ${title}`,
+    description: `Bars: ${title}, of ${list(groups.map(([row]) => nameOf(row!) || displayName(row!.method)))}.`,
+    svg,
+  };
+}
+
+/** The pictures that suit a result, by what its rows differ in; none when there is nothing to draw. */
+export async function picturesOf(result: ResultFile): Promise<Picture[]> {
   const axis = axisOf(result);
-  if (axis === 'epoch') return learningCurves(result);
-  if (axis === 'epsilon') return accuracyAgainstLength(result);
-  return compare(result).columns.length > 0 ? tableBars(result) : undefined;
+  if (axis === 'epoch') return [await learningCurves(result)];
+  if (axis === 'classes') return [await costAgainstClasses(result)];
+  if (axis === 'epsilon') {
+    const curve = await accuracyAgainstLength(result);
+    return result.rows.some(({ accuracy }) => accuracy.minimal) ? [curve, await minimalLengths(result)] : [curve];
+  }
+  return compare(result).columns.length > 0 ? [await tableBars(result)] : [];
 }

@@ -3,7 +3,7 @@ import { SparringError } from '../errors.js';
 import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
 import { renderReport, type ReportContent } from './html.js';
 import { toPng, type Picture } from './picture.js';
-import { pictureOf } from './plots.js';
+import { picturesOf } from './plots.js';
 import { specimenSheet } from './specimenSheet.js';
 
 /**
@@ -42,10 +42,7 @@ import { specimenSheet } from './specimenSheet.js';
 export async function writeReport(dir: string, content: ReportContent): Promise<string[]> {
   const { results, specimens = [], pictures = [] } = content;
   const drawn: Picture[] = [...pictures];
-  for (const result of results) {
-    const picture = await pictureOf(result);
-    if (picture) drawn.push(picture);
-  }
+  for (const result of results) drawn.push(...(await picturesOf(result)));
   const html = renderReport({ results, specimens, pictures: drawn });
   // The page shows the specimens themselves; the sheet is for use elsewhere.
   if (specimens.length > 0) drawn.push(specimenSheet(specimens));

@@ -15,6 +15,8 @@ export interface Figure {
   low: number;
   high: number;
   n: number;
+  /** The mean of each seed, in their order, where there are several. */
+  values?: number[];
 }
 
 /** What one experiment measured on one network: a line of a table, or a point of a curve. */
@@ -27,12 +29,34 @@ export interface ResultRow {
   epsilon?: number;
   /** Epochs trained so far, in a learning curve. */
   epoch?: number;
+  /** The perturbation that the whole row is about, e.g. `advAlpha`. */
+  attack?: string;
+  /** How many classes the network tells apart, where rows differ in that. */
+  classes?: number;
   /** Proportion classified rightly, in [0, 1], by column: `validation`, `test`, or the attack that made the inputs. */
   accuracy: Record<string, Figure>;
   /** Wall-clock time, in seconds. */
   seconds?: Figure;
   /** Anything else that was measured, in a unit its name tells, e.g. `backwardRows`. */
   measures?: Record<string, Figure>;
+}
+
+/** One comparison that speaks for or against a claim: by how much, and how likely chance alone would do as much. */
+export interface Comparand {
+  what: string;
+  /** As the claim has it when positive. */
+  difference: Figure;
+  /** Two-sided. */
+  p: number;
+}
+
+/** A sentence of the paper that can be tested, and what became of it. */
+export interface Claim {
+  claim: string;
+  verdict: 'confirmed' | 'refuted' | 'undecided';
+  /** How it was tested. */
+  test: string;
+  comparisons: Comparand[];
 }
 
 /** Published accuracies to stand beside ours. */
@@ -54,6 +78,7 @@ export interface ResultFile {
   /** JSON values. `epsilon` and `norm`, when present, are the length and norm of every row without its own. */
   settings: Record<string, unknown>;
   rows: ResultRow[];
+  claims?: Claim[];
   paper?: PaperResults;
 }
 
@@ -88,6 +113,7 @@ const figure = (least: number, most: number) =>
       low: finite,
       high: finite,
       n: v.pipe(count, v.minValue(1)),
+      values: v.exactOptional(v.array(finite)),
     }),
     v.check(({ low, mean, high }) => low <= mean && mean <= high, 'expected low <= mean <= high'),
   );
@@ -97,9 +123,18 @@ const row = v.strictObject({
   method: name,
   epsilon: v.exactOptional(v.pipe(finite, v.minValue(0))),
   epoch: v.exactOptional(count),
+  attack: v.exactOptional(name),
+  classes: v.exactOptional(v.pipe(count, v.minValue(2))),
   accuracy: record(figure(0, 1)),
   seconds: v.exactOptional(figure(0, Infinity)),
   measures: v.exactOptional(record(figure(-Infinity, Infinity))),
+});
+
+const claim = v.strictObject({
+  claim: name,
+  verdict: v.picklist(['confirmed', 'refuted', 'undecided']),
+  test: name,
+  comparisons: v.array(v.strictObject({ what: name, difference: figure(-Infinity, Infinity), p: proportion })),
 });
 
 const paper = v.strictObject({
@@ -125,6 +160,7 @@ const resultFile = v.strictObject({
   environment: json,
   settings: json,
   rows: v.array(row),
+  claims: v.exactOptional(v.array(claim)),
   paper: v.exactOptional(paper),
 });
 
@@ -160,11 +196,11 @@ const columns = <T>(record: Record<string, T>, form: (value: T) => unknown) =>
       .map((key) => [key, form(record[key]!)]),
   );
 
-const figureJson = ({ mean, low, high, n }: Figure) => ({ mean, low, high, n });
+const figureJson = ({ mean, low, high, n, values }: Figure) => ({ mean, low, high, n, values });
 
 /** One spelling for one content: two runs that gave the same can be compared byte by byte. */
 function stringify(file: ResultFile): string {
-  const { format, version, experiment, profile, seeds, environment, settings, rows, paper } = file;
+  const { format, version, experiment, profile, seeds, environment, settings, rows, claims, paper } = file;
   const ordered = {
     format,
     version,
@@ -173,14 +209,22 @@ function stringify(file: ResultFile): string {
     seeds,
     environment: sorted(environment),
     settings: sorted(settings),
-    rows: rows.map(({ model, method, epsilon, epoch, accuracy, seconds, measures }) => ({
+    rows: rows.map(({ model, method, epsilon, epoch, attack, classes, accuracy, seconds, measures }) => ({
       model,
       method,
       epsilon,
       epoch,
+      attack,
+      classes,
       accuracy: columns(accuracy, figureJson),
       seconds: seconds && figureJson(seconds),
       measures: measures && columns(measures, figureJson),
+    })),
+    claims: claims?.map(({ claim, verdict, test, comparisons }) => ({
+      claim,
+      verdict,
+      test,
+      comparisons: comparisons.map(({ what, difference, p }) => ({ what, difference: figureJson(difference), p })),
     })),
     paper: paper && {
       source: paper.source,

@@ -91,7 +91,13 @@ const text = (x: number, y: number, words: string, attributes = `fill="${INK}"`)
  * console.log(svg.includes('✗ 1, 60.0 %')); // true
  * ```
  */
-export function specimenSheet(specimens: readonly Specimen[]): Picture {
+export function specimenSheet(
+  specimens: readonly Specimen[],
+  {
+    name = 'specimens',
+    title = 'What the networks say before and after the attack',
+  }: { name?: string; title?: string } = {},
+): Picture {
   if (specimens.length === 0) {
     throw new SparringError('INVALID_ARGUMENT', 'specimenSheet: expected at least one specimen, received none');
   }
@@ -143,7 +149,6 @@ export function specimenSheet(specimens: readonly Specimen[]): Picture {
   const bottom = top + Math.ceil(drawn.length / across) * blockHeight;
   const width = Math.max(GUTTER + across * (cellWidth + GAP) + 2, ...notes.map((note) => 32 + textWidth(note, SMALL)));
   const height = bottom + notes.length * 16 + 8;
-  const title = 'What the networks say before and after the attack';
   const body = [
     `<rect width="${width}" height="${height}" fill="${PAGE}"/>`,
     text(16, 30, title, `fill="${INK}" font-weight="bold" font-size="15"`),
@@ -151,7 +156,7 @@ export function specimenSheet(specimens: readonly Specimen[]): Picture {
     ...notes.map((note, i) => text(16, bottom + 6 + 16 * i, note, `fill="${MUTED}"`)),
   ];
   return {
-    name: 'specimens',
+    name,
     title,
     description: `${plural(drawn.length, 'image')}, each clean, its perturbation, and adversarial, with what the network says of it.`,
     svg: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${FONT}" font-size="${SMALL}">${body.join('')}</svg>`,

@@ -51,9 +51,13 @@ figcaption{font-size:.8rem;margin-top:.3rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.9rem;margin:.5rem 0}
 dd{margin:0}
 pre{background:var(--soft);padding:.8rem 1rem;border-radius:.4rem;overflow-x:auto;font-size:.88rem}
+.claims td{white-space:normal}.claims td:first-child{white-space:nowrap;font-weight:700}
+.claims details{font-size:.88rem;color:var(--muted)}.claims ul{margin:.3rem 0;padding-left:1.2rem}
+.confirmed{color:#067647}.refuted{color:var(--paper)}.undecided{color:var(--muted)}
 .settings td{white-space:normal;min-width:9rem}
 @media(max-width:36rem){main{padding:1.5rem 1rem 3rem}dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}}
 @media screen and (prefers-color-scheme:dark){
+.confirmed{color:#4cc38a}
 :root{--ink:${DARK[INK]};--muted:${DARK[MUTED]};--line:${DARK[GRID]};--page:${DARK[PAGE]};--paper:${DARK[PAPER]};--soft:#1f2226}
 ${[...Object.entries(DARK), ...SERIES.map((color, i) => [color, SERIES_DARK[i]!] as const)].map(swap).join('\n')}
 }

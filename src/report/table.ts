@@ -1,7 +1,8 @@
 import { compare, oursText, type Cell, type Column, type Comparison } from './comparison.js';
 import { cut, lengthOfText as width, percent, plural } from './format.js';
 import { displayName, oneLine, titleOf } from './names.js';
-import type { ResultFile } from './results.js';
+import { weakestText } from './claims.js';
+import type { Claim, ResultFile } from './results.js';
 
 const WIDTH = 99;
 const LABEL = 28;
@@ -67,6 +68,7 @@ function blocks(widths: readonly number[], room: number): number[][] {
  * ```
  */
 export function textTable(result: ResultFile): string {
+  if (result.claims !== undefined) return claimsText(result, result.claims);
   const comparison = compare(result);
   const { columns, lines, decimals, source } = comparison;
   const heading = [titleOf(result.experiment), ...subject(result, comparison)].join(', ');
@@ -108,6 +110,28 @@ export function textTable(result: ResultFile): string {
   return `${[...wrap(heading), ...wrap(legend(comparison, 'the paper beneath')), ...body, ...foot].join('\n')}\n`;
 }
 
+/** Claims with their verdicts, each with the comparison that speaks least for it. */
+function claimsText({ seeds, profile, experiment }: ResultFile, claims: readonly Claim[]): string {
+  const heading = `${titleOf(experiment)}, ${plural(seeds.length, 'seed')}, ${displayName(profile)} profile`;
+  const lines = claims.flatMap(({ claim, verdict, test, comparisons }) => [
+    '',
+    ...wrap(`${verdict}: ${claim}`),
+    ...wrap(`weakest of ${comparisons.length}: ${weakestText(comparisons)}; ${test}`).map((line) => `  ${line}`),
+  ]);
+  return `${[heading, ...lines].join('\n')}\n`;
+}
+
+function claimsMarkdown(claims: readonly Claim[]): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return `${[
+    row(['Claim', 'Verdict', 'What speaks least for it, in points']),
+    row(['---', '---', '---']),
+    ...claims.map(({ claim, verdict, comparisons }) =>
+      row([escapeMarkdown(claim), `**${verdict}**`, escapeMarkdown(weakestText(comparisons))]),
+    ),
+  ].join('\n')}\n`;
+}
+
 /** Breaks a line between words, and a word that is itself too long. */
 function wrap(text: string): string[] {
   const words = text.split(' ').flatMap((word) => word.match(new RegExp(`.{1,${WIDTH}}`, 'gu')) ?? []);
@@ -145,6 +169,7 @@ const escapeMarkdown = (text: string) => text.replace(/[\\`*|<>[\]]|(?<![\p{L}\p
  * ```
  */
 export function markdownTable(result: ResultFile): string {
+  if (result.claims !== undefined) return claimsMarkdown(result.claims);
   const comparison = compare(result);
   const { columns, lines, decimals, source = '' } = comparison;
   const cell = (value: Cell, column: Column) => {

@@ -1,6 +1,6 @@
 import test from 'tape';
 import { renderReport } from '../../src/report/html.js';
-import { pictureOf, tableBars } from '../../src/report/plots.js';
+import { picturesOf, tableBars } from '../../src/report/plots.js';
 import { cost, curve, learning, result, row, specimen, table } from './sample.js';
 
 /** What a reader sees: the page without its markup, spaces as spaces. */
@@ -28,7 +28,7 @@ function wellFormed(html: string): boolean {
 
 async function whole() {
   const results = [table(), curve(), learning(), cost()];
-  const pictures = await Promise.all(results.map(async (one) => (await pictureOf(one))!));
+  const pictures = await Promise.all(results.map(async (one) => (await picturesOf(one))[0]!));
   return { results, pictures, specimens: [specimen(), specimen({ model: 'lwa' })] };
 }
 

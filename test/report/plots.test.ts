@@ -1,7 +1,7 @@
 import { decode } from 'fast-png';
 import test from 'tape';
 import { toPng } from '../../src/report/picture.js';
-import { accuracyAgainstLength, learningCurves, pictureOf, tableBars } from '../../src/report/plots.js';
+import { accuracyAgainstLength, learningCurves, picturesOf, tableBars } from '../../src/report/plots.js';
 import { INK, PAPER, SERIES } from '../../src/report/theme.js';
 import type { ResultFile } from '../../src/report/results.js';
 import { refused } from '../io/refused.js';
@@ -106,16 +106,16 @@ test('tableBars: times where there are no accuracies', async (t) => {
   for (const text of ['Cost, MLP', 'Time', '4.00 ms', '16.0 ms', 'Adv_Alpha']) t.ok(words.includes(text), text);
 });
 
-test('pictureOf: by what the rows differ in', async (t) => {
-  t.match((await pictureOf(curve()))!.title, /length/);
-  t.match((await pictureOf(learning()))!.title, /epoch/);
-  t.equal((await pictureOf(table()))!.title, 'Table 1');
-  t.equal(await pictureOf(result({ rows: [] })), undefined);
+test('picturesOf: by what the rows differ in', async (t) => {
+  t.match((await picturesOf(curve()))[0]!.title, /length/);
+  t.match((await picturesOf(learning()))[0]!.title, /epoch/);
+  t.equal((await picturesOf(table()))[0]!.title, 'Table 1');
+  t.deepEqual(await picturesOf(result({ rows: [] })), []);
 });
 
 test('plots: the same bytes each time, and a PNG that is not blank', async (t) => {
   for (const file of [table(), curve(), learning(), cost()]) {
-    const [first, second] = [await pictureOf(file), await pictureOf(structuredClone(file))];
+    const [first, second] = [(await picturesOf(file))[0], (await picturesOf(structuredClone(file)))[0]];
     t.equal(first!.svg, second!.svg, `${file.experiment}: same drawing`);
     const { data, width, channels } = decode(await toPng(first!.svg));
     t.equal(width, 2 * Number(/ width="(\d+)"/.exec(first!.svg)![1]), 'crisp at twice the size');
@@ -137,7 +137,7 @@ test('plots: any names, lengths and figures', async (t) => {
     }),
   ];
   for (const file of wild) {
-    const { svg } = (await pictureOf(file))!;
+    const { svg } = (await picturesOf(file))[0]!;
     t.notOk(/NaN|Infinity|undefined|<b>|<i>/.test(svg.replace(/<text.*?<\/text>/g, '')), 'no broken coordinates');
     // eslint-disable-next-line no-control-regex
     t.notOk(/[\u0000-\u0008]/.test(svg), 'no characters that XML forbids');
