@@ -48,7 +48,7 @@ async function distancesOf(
 }
 
 async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number): Promise<ResultRow[]> {
-  const { lengths, distances: count } = laboratory.profile.figure1;
+  const { lengths, bins, distances: count } = laboratory.profile.figure1;
   const { points, distances } = await laboratory.ofNetwork<Measured>(recipe, seed, {
     name: 'figure1',
     settings: { lengths, distances: count, steps, norm: 'l2' },
@@ -74,12 +74,18 @@ async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number):
     },
   });
   const far = distances.map((length) => (length < 0 ? Infinity : length));
-  return points.map(({ epsilon, accuracy }) => ({
-    model: recipe.model,
-    method: labelOf(recipe),
-    epsilon,
-    accuracy: { ...accuracy, minimal: wilson(far.filter((length) => length > epsilon).length, far.length) },
-  }));
+  const curve = new Map(points.map(({ epsilon, accuracy }) => [epsilon, accuracy]));
+  return [...new Set([...lengths, ...bins])]
+    .sort((a, b) => a - b)
+    .map((epsilon) => ({
+      model: recipe.model,
+      method: labelOf(recipe),
+      epsilon,
+      accuracy: {
+        ...curve.get(epsilon),
+        minimal: wilson(far.filter((length) => length > epsilon).length, far.length),
+      },
+    }));
 }
 
 /**

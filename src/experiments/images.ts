@@ -1,6 +1,6 @@
 /** The images of the experiments: which are learned from, which settings are chosen on, which are only measured. */
 import { split, type Dataset } from '../data/dataset.js';
-import { datasets } from '../data/datasets.js';
+import type { datasets, TrainTest } from '../data/datasets.js';
 
 /** Images to learn from and to validate on, drawn by the seed from the published training images, and the test images. */
 export interface Images {
@@ -26,9 +26,8 @@ export const trainingSize = (data: DataName): number => sizes[data][0];
 /** How many images of a data set are validated on, as people write it. */
 export const imageCount = (data: DataName): string => sizes[data][1].toLocaleString('en');
 
-/** The images of a data set and a seed. */
-export async function imagesOf(data: DataName, seed: number): Promise<Images> {
-  const { train: all, test } = await datasets[data]();
+/** The images of a data set, as it is published, split by a seed: views of the same arrays. */
+export function imagesOf(data: DataName, { train: all, test }: TrainTest, seed: number): Images {
   const [train, validation] = split(all, { sizes: [...sizes[data]], seed });
   return { train: train!, validation: validation!, test };
 }

@@ -1,6 +1,7 @@
 /** What the experiments share: the images, networks that are trained once, and cells that are measured once. */
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { datasets, type TrainTest } from '../data/datasets.js';
 import { SparringError } from '../errors.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import type { Sequential } from '../nn/layers.js';
@@ -88,7 +89,7 @@ const wholeTime = (spent: readonly number[], epochs: number): number =>
 /** Trains what the experiments need, and measures it, each once. */
 export class Laboratory {
   readonly #networks = new Map<string, Promise<Trained>>();
-  readonly #images = new Map<string, Promise<Images>>();
+  readonly #published = new Map<DataName, Promise<TrainTest>>();
   readonly #followers = new Map<string, Follower<unknown>>();
   /** What was measured in this run, or taken over: settings and value as JSON. */
   readonly #cells = new Map<string, { settings: unknown; value: unknown }>();
@@ -104,12 +105,11 @@ export class Laboratory {
     return this.options.signal === undefined ? {} : { signal: this.options.signal };
   }
 
-  /** The images of a data set, split by a seed. */
-  images(data: DataName, seed: number): Promise<Images> {
-    const name = `${data}-${seed}`;
-    let images = this.#images.get(name);
-    if (images === undefined) this.#images.set(name, (images = imagesOf(data, seed)));
-    return images;
+  /** The images of a data set, split by a seed. The files are read once. */
+  async images(data: DataName, seed: number): Promise<Images> {
+    let published = this.#published.get(data);
+    if (published === undefined) this.#published.set(data, (published = datasets[data]()));
+    return imagesOf(data, await published, seed);
   }
 
   /** Has the network of a recipe and a seed measured after each epoch, when it is trained. */
