@@ -141,6 +141,7 @@ const paper: Profile = (() => {
     epochs: 15,
     batchSize: 128,
     optimizer: { name: 'sgd', rate: 0.02, momentum: 0.9, weightDecay: 1e-4, clipGradients: 5 },
+    training: { augment: { crop: 4, mirror: true } },
     seeds: 1,
     ...(choice !== undefined && { choice }),
     cost,
@@ -152,6 +153,7 @@ const paper: Profile = (() => {
       recipes: [
         ...dense({}, (whole) => whole),
         mlp(methods.nokland({ epsilon: 1.5 }), 8, 18, further),
+        mlp(methods.vat({ epsilon: 1.5 }), 5, 30, further),
         mlp(methods.lwa({ epsilon: 1.7, perturbation: 'alpha' }), 4, 40, { label: 'lwaAlpha', ...further }),
       ],
       epsilon: 1.5,
