@@ -40,7 +40,14 @@ export function identityOf(
 ): Progress['settings'] {
   const { name, scale, shape, rows } = data;
   const parameters = model.namedParameters().map(([key, value]) => [`parameter ${key}`, value.shape] as const);
-  const all: Record<string, unknown> = { data: name, scale, shape, examples: rows.length, ...settings, ...Object.fromEntries(parameters) };
+  const all: Record<string, unknown> = {
+    data: name,
+    scale,
+    shape,
+    examples: rows.length,
+    ...settings,
+    ...Object.fromEntries(parameters),
+  };
   return {
     ...Object.fromEntries(Object.entries(all).map(([key, value]) => [key, JSON.stringify(value ?? null)])),
     'contents of the examples': contentsOf(data),
