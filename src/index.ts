@@ -124,6 +124,7 @@ export { norms, perturbed, type Norm } from './adversary/norms.js';
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';
 export type { DropoutOptions } from './training/dropout.js';
+export type { Best } from './training/best.js';
 export type { FastOptions } from './training/fast.js';
 export type { FreeOptions } from './training/free.js';
 export type { GoodfellowOptions } from './training/goodfellow.js';

@@ -6,7 +6,9 @@ import type { Sequential } from '../nn/layers.js';
 import { accuracy as accuracyText, duration } from '../report/format.js';
 import { wilson } from '../report/intervals.js';
 import type { Figure } from '../report/results.js';
+import { evaluate } from '../evaluation/evaluate.js';
 import { accuracy } from '../training/accuracy.js';
+import type { Best } from '../training/best.js';
 import { train, type EpochEvent, type OptimizerChoice, type TrainOptions } from '../training/train.js';
 import { defineCommand, type Values } from './command.js';
 import { refusal } from './failure.js';
@@ -14,7 +16,7 @@ import { entries } from './grid.js';
 import { dataNames, load, withValidation } from './images.js';
 import { methodNames, methodOf, methodOptions } from './methods.js';
 import { build, saveNetwork, type Description } from '../training/network.js';
-import { checkLengths, checkWritable, dataDir, type NormName } from './options.js';
+import { checkLengths, checkWritable, dataDir, length, type NormName } from './options.js';
 import type { Session } from './session.js';
 import { choice, either, file, flag, list, option, real, whole } from './values.js';
 
@@ -65,6 +67,12 @@ const options = {
   dropout: option(real({ least: 0, below: 1 }), 'fraction of the hidden units left out at each step', {
     fallbackText: '0, and 0.5 for cifarNet',
   }),
+  keepBest: option(
+    length,
+    'end with the epoch that names most validation images rightly when Adv_Loss moves them by this l2 length; 0 for ' +
+      'images as they are',
+    { fallbackText: 'the last epoch' },
+  ),
   out: option(file, 'where the trained network goes, a safetensors file', { required: true }),
   checkpoint: option(
     file,
@@ -94,6 +102,17 @@ function optimizerOf({ optimizer, rate = rates[optimizer], momentum, ...options 
   return optimizer === 'sgd' ? { name: 'sgd', momentum, ...shared } : { name: 'adam', ...shared };
 }
 
+/** How the best epoch is found, where it is asked for. */
+function keeping({ keepBest: epsilon }: Options, { signal }: Session): Pick<TrainOptions, 'keepBest'> {
+  if (epsilon === undefined) return {};
+  return {
+    keepBest: async (model, validation) => {
+      const { worst } = await evaluate(model, validation, { attacks: ['advLoss'], epsilons: [epsilon], signal });
+      return worst[0]!.accuracy.mean;
+    },
+  };
+}
+
 type Epoch = Omit<EpochEvent, 'type' | 'epochs'>;
 
 interface Learning extends Omit<TrainOptions, 'checkpoint'> {
@@ -109,9 +128,10 @@ async function learn(
   network: Sequential,
   images: Dataset,
   { what, checkpoint, ...training }: Learning,
-): Promise<Epoch[]> {
+): Promise<{ history: Epoch[]; best: Best | undefined }> {
   const { epochs } = training;
   const history: Epoch[] = [];
+  let best: Best | undefined;
   let kept = 0;
   session.saved = () =>
     checkpoint === undefined || kept === 0
@@ -133,14 +153,19 @@ async function learn(
       kept = epoch - 1;
       session.progress({ what, done: step, total: steps, detail: `epoch ${epoch}/${epochs}, loss ${loss.toFixed(3)}` });
     } else if (event.type === 'epoch') {
-      const { epoch, loss, validation, seconds } = event;
-      history.push({ epoch, loss, validation, seconds });
+      const { epoch, loss, validation, worth, seconds } = event;
+      history.push({ epoch, loss, validation, ...(worth !== undefined && { worth }), seconds });
       kept = epoch;
-      const part = `${(100 * validation!).toFixed(2)} %`;
-      session.note(`epoch ${epoch}/${epochs}  loss ${loss.toFixed(4)}  validation ${part}  ${duration(seconds)}`);
+      const percent = (part: number): string => `${(100 * part).toFixed(2)} %`;
+      const attacked = worth === undefined ? '' : `  attacked ${percent(worth)}`;
+      const figures = `loss ${loss.toFixed(4)}  validation ${percent(validation!)}${attacked}`;
+      session.note(`epoch ${epoch}/${epochs}  ${figures}  ${duration(seconds)}`);
+    } else {
+      ({ best } = event);
+      if (best !== undefined) session.note(`the weights of epoch ${best.epoch} are kept`);
     }
   }
-  return history;
+  return { history, best };
 }
 
 /** Trains a network and keeps it in a file. */
@@ -187,8 +212,16 @@ export const trainCommand = defineCommand({
     const augment = crop > 0 || mirror ? { augment: { crop, mirror } } : {};
     const settings = { method, epochs, batchSize, optimizer, ...augment, seed };
     const what = `${options.model} ${method.name}`;
-    const history = await learn(session, network, images, { ...settings, validation, what, checkpoint });
-    const training = { data, images: images.rows.length, ...settings, method: method.name, settings: method.settings };
+    const learning = { ...settings, validation, what, checkpoint, ...keeping(options, session) };
+    const { history, best } = await learn(session, network, images, learning);
+    const training = {
+      data,
+      images: images.rows.length,
+      ...settings,
+      method: method.name,
+      settings: method.settings,
+      ...(best && { best: { ...best, epsilon: options.keepBest } }),
+    };
     await saveNetwork(out, network, { ...model, input: { shape: [...images.shape], scale: images.scale }, training });
     session.saved = () => `${out} is saved`;
     if (checkpoint !== undefined) await rm(checkpoint, { force: true });

@@ -10,6 +10,7 @@ import type { Optimizer } from '../nn/optimizers.js';
 import type { Schedule } from '../nn/schedules.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { BestWeights } from './best.js';
 
 const progressSchema = v.strictObject({
   /** The settings of the training by name, as text: another training's checkpoint is refused. */
@@ -19,10 +20,18 @@ const progressSchema = v.strictObject({
   /** The last epoch's. */
   loss: v.number(),
   validation: v.optional(v.number(), undefined),
+  best: v.optional(v.strictObject({ epoch: v.number(), worth: v.number() })),
 });
 
 /** What a checkpoint knows besides tensors. */
 export type Progress = v.InferOutput<typeof progressSchema>;
+
+/** What goes on. */
+interface State {
+  model: Module;
+  optimizer: Optimizer;
+  best: BestWeights;
+}
 
 /** A hash of the examples of a data set. */
 export function contentsOf(data: Dataset): string {
@@ -76,11 +85,12 @@ const under = (prefix: string, tensors: Record<string, Tensor>): Record<string, 
 /** Writes the state after an epoch, atomically. */
 export async function writeCheckpoint(
   path: string,
-  model: Module,
-  optimizer: Optimizer,
-  progress: Progress,
+  { model, optimizer, best }: State,
+  told: Omit<Progress, 'steps' | 'best'>,
 ): Promise<void> {
-  const tensors = [...prefixed('model', model.stateDict()), ...prefixed('optimizer', optimizer.stateDict())];
+  const parts = Object.entries({ model, optimizer, best });
+  const tensors = parts.flatMap(([name, part]) => prefixed(name, part.stateDict()));
+  const progress: Progress = { ...told, steps: optimizer.steps, ...(best.chosen && { best: best.chosen }) };
   await saveSafetensors(path, Object.fromEntries(tensors), { metadata: { sparring: JSON.stringify(progress) } });
 }
 
@@ -92,8 +102,7 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(
   path: string,
-  model: Module,
-  optimizer: Optimizer,
+  { model, optimizer, best }: State,
   settings: Progress['settings'],
 ): Promise<Progress | undefined> {
   if (
@@ -125,6 +134,7 @@ export async function readCheckpoint(
     model.loadStateDict(under('model', tensors));
     optimizer.loadStateDict(under('optimizer', tensors));
     optimizer.steps = progress.steps;
+    if (progress.best !== undefined) best.take(progress.best, under('best', tensors));
     return progress;
   });
 }

@@ -12,6 +12,7 @@ import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
+import { BestWeights, type Best } from './best.js';
 import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
 import { contentsOf, describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { Examples, guardData } from './examples.js';
@@ -47,6 +48,11 @@ export interface TrainOptions {
   seed?: number;
   /** Examples to measure the accuracy on after each epoch. */
   validation?: Dataset;
+  /**
+   * Early stopping: what an epoch's network is worth on the validation examples, the accuracy that an attack leaves for
+   * instance. The training ends with the weights of the epoch that is worth most, the first of equals.
+   */
+  keepBest?: (model: Module, validation: Dataset) => number | Promise<number>;
   /** A file that keeps the state after each epoch; a training that finds it there goes on from it. */
   checkpoint?: string;
   /** Stops the training between two steps; the iteration throws the signal's reason. */
@@ -75,6 +81,8 @@ export interface EpochEvent {
   loss: number;
   /** The fraction of the validation examples classified rightly, where there are some. */
   validation: number | undefined;
+  /** What `keepBest` says the network is worth, where there is one. */
+  worth?: number;
   seconds: number;
 }
 
@@ -87,6 +95,8 @@ export interface SummaryEvent {
   /** The last epoch's. */
   loss: number;
   validation: number | undefined;
+  /** The epoch whose weights the network has, where `keepBest` chose one. */
+  best?: Best;
   /** Of this run: a resumed training's earlier epochs do not count. */
   seconds: number;
 }
@@ -121,6 +131,9 @@ const schema = v.strictObject({
   augment: v.optional(augmentSchema),
   unlabelled: v.optional(dataset),
   validation: v.optional(dataset),
+  keepBest: v.optional(
+    v.custom<NonNullable<TrainOptions['keepBest']>>((value) => typeof value === 'function', 'expected a function'),
+  ),
   checkpoint: v.optional(v.string()),
   signal: v.optional(v.instance(AbortSignal)),
 });
@@ -198,15 +211,14 @@ export async function* train(
   data: Dataset,
   options: TrainOptions = {},
 ): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
-  const { epochs, batchSize, seed, signal, augment, unlabelled, validation, checkpoint, ...rest } = parseOptions(
-    schema,
-    options,
-    'train',
-  );
+  const parsed = parseOptions(schema, options, 'train');
+  const { epochs, batchSize, seed, signal, augment, unlabelled, validation, keepBest, checkpoint, ...rest } = parsed;
   const method = methodOf(rest.method);
   check(data, method, { augment, unlabelled });
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
+  if (keepBest !== undefined && validation === undefined)
+    refuse('keepBest: expected with validation, received without');
   if (!((model as unknown) instanceof Module))
     throw new SparringError('INVALID_ARGUMENT', `train: expected a module to train, received ${shown(model)}`);
   guardData('train', data);
@@ -252,7 +264,9 @@ export async function* train(
   const started = performance.now();
   let figures: Pick<EpochEvent, 'loss' | 'validation'> = { loss: NaN, validation: undefined };
 
+  const best = new BestWeights(model);
   try {
+    const state = { model, optimizer, best };
     const identity =
       checkpoint === undefined
         ? {}
@@ -265,15 +279,16 @@ export async function* train(
             seed,
             schedule: describeSchedule(schedule, steps),
             augment,
+            keepBest: keepBest && true,
             ...(unlabelled && {
               unlabelled: unlabelled.name,
               'contents of the unlabelled examples': contentsOf(unlabelled),
             }),
           });
-    const before = checkpoint === undefined ? undefined : await readCheckpoint(checkpoint, model, optimizer, identity);
+    const before = checkpoint === undefined ? undefined : await readCheckpoint(checkpoint, state, identity);
     if (before !== undefined) figures = { loss: before.loss, validation: before.validation };
+    const more = unlabelled && endless(unlabelled, { size, seed, step: optimizer.steps });
     for (let epoch = before?.epoch ?? 0; epoch < epochs; epoch++) {
-      const more = unlabelled && endless(unlabelled, { size, seed, step: optimizer.steps });
       const epochStarted = performance.now();
       let total = 0;
       for (const rows of batches(data, { size, seed, epoch })) {
@@ -294,23 +309,29 @@ export async function* train(
       }
       model.eval();
       const measured = validation && (await accuracy(model, validation, { ...(signal && { signal }) }));
+      const worth = keepBest && (await keepBest(model, validation!));
+      if (worth !== undefined) best.offer({ epoch: epoch + 1, worth });
       const seconds = (performance.now() - epochStarted) / 1000;
       figures = { loss: total / data.rows.length, validation: measured && measured.correct / measured.total };
       if (checkpoint !== undefined)
-        await writeCheckpoint(checkpoint, model, optimizer, {
-          settings: identity,
-          epoch: epoch + 1,
-          steps: optimizer.steps,
-          ...figures,
-        });
-      yield { type: 'epoch', epoch: epoch + 1, epochs, ...figures, seconds };
+        await writeCheckpoint(checkpoint, state, { settings: identity, epoch: epoch + 1, ...figures });
+      yield {
+        type: 'epoch',
+        epoch: epoch + 1,
+        epochs,
+        ...figures,
+        ...(worth !== undefined && { worth }),
+        seconds,
+      };
     }
+    best.restore();
   } finally {
     model.eval();
     update.dispose();
     examples.dispose();
     others?.dispose();
     optimizer.dispose();
+    best.dispose();
   }
   const summary: SummaryEvent = {
     type: 'summary',
@@ -319,6 +340,7 @@ export async function* train(
     steps,
     loss: figures.loss,
     validation: figures.validation,
+    ...(best.chosen && { best: best.chosen }),
     seconds: (performance.now() - started) / 1000,
   };
   yield summary;

@@ -14,7 +14,12 @@ interface Trained {
 interface Described {
   model: string;
   options: Record<string, unknown>;
-  training: { settings: Record<string, unknown>; optimizer: Record<string, unknown> };
+  training: {
+    settings: Record<string, unknown>;
+    optimizer: Record<string, unknown>;
+    augment: unknown;
+    best: { epoch: number; epsilon: number };
+  };
 }
 interface Attacked {
   images: number;
@@ -43,7 +48,7 @@ test('train, attack, evaluate: one file carries the network from each to the nex
     sparring(`train --model lenet --data sample --method normal --epochs 2 --batch-size 16 --out ${lenet}`),
     sparring(
       'train --json --model cifarNet --channels 3,4 --dense 20 --data sample --method goodfellow --epsilon 0.5 --epochs 1 ' +
-        `--clip-gradients 5 --out ${cifarNet}`,
+        `--clip-gradients 5 --crop 1 --mirror --keep-best 0.3 --out ${cifarNet}`,
     ),
   ]);
   t.equal(third.code, 0, third.stderr);
@@ -51,6 +56,9 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   t.deepEqual([model, options.channels, options.dense, options.dropout], ['cifarNet', [3, 4], [20], undefined]);
   t.deepEqual(how.settings, { epsilon: 0.5, norm: 'l2', share: 0.5 }, 'options reach the method');
   t.equal(how.optimizer.clipGradients, 5, 'and the optimizer');
+  t.deepEqual(how.augment, { crop: 1, mirror: true }, 'and the images');
+  t.deepEqual([how.best.epoch, how.best.epsilon], [1, 0.3], 'the best epoch is on record');
+  t.match(third.stderr, / attacked [\d.]+ % .*\nthe weights of epoch 1 are kept\n/, 'and is told of');
   t.equal(training.code, 0, training.stderr);
   t.match(other.stdout, /^.*lenet\.safetensors: lenet trained by normal on 417 images of sample, 1\.7 MB\n/);
   const trained = JSON.parse(training.stdout) as Trained;
