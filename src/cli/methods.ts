@@ -40,7 +40,7 @@ export const methodOptions = {
     "the adversary's aim: to lower the likelihood (loss) or to change the class (alpha)",
   ),
   steps: own('steps', whole({ least: 1 }), 'steps of the adversary'),
-  stepSize: own('stepSize', length, 'length of a step', '2.5 epsilon / steps'),
+  stepSize: own('stepSize', length, 'length of a step', 'epsilon for one step, 2.5 epsilon / steps for more'),
   randomStart: own('randomStart', truth, 'whether the adversary starts at a random place'),
   clip: own('clip', range, 'range that perturbed images stay inside', 'none'),
   replays: own('replays', whole({ least: 1 }), 'times that a batch is learned from'),

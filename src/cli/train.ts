@@ -50,7 +50,9 @@ const options = {
     fallback: 0,
   }),
   mirror: flag('show every other image, at random, in a mirror'),
-  seed: option(whole({ least: 0 }), 'seed of the split, the first weights, the order and the dropout', { fallback: 0 }),
+  seed: option(whole({ least: 0 }), 'seed of the split, the first weights, the order and all that is random', {
+    fallback: 0,
+  }),
   hidden: option(list(whole({ least: 1 })), 'widths of the hidden layers', {
     fallback: [1000, 1000],
     only: { option: 'model', values: ['mlp'] },
