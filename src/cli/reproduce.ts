@@ -1,12 +1,35 @@
 /** `sparring reproduce` */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkResults, type Checked, type CheckOptions } from '../experiments/check.js';
+import { isTable } from '../experiments/profiles.js';
 import { experimentNames, profileNames, reproduce } from '../experiments/reproduce.js';
 import { list as series, plural } from '../report/format.js';
 import type { ResultFile } from '../report/results.js';
 import { textTable } from '../report/table.js';
-import { defineCommand } from './command.js';
+import { defineCommand, type Outcome } from './command.js';
+import type { Session } from './session.js';
 import { choice, either, flag, folder, option, whole } from './values.js';
+
+/** Makes a row of each table again, and compares. */
+async function checked(
+  session: Session,
+  names: readonly string[],
+  options: Pick<CheckOptions, 'profile' | 'out'>,
+): Promise<Outcome> {
+  const found: Checked[] = [];
+  for (const name of names) {
+    for await (const event of checkResults(name, { ...options, signal: session.signal })) {
+      if (event.type === 'progress') session.progress(event);
+      else if (event.type === 'checked') found.push(event);
+    }
+  }
+  const lines = found.map(
+    ({ experiment, row, seed, exact, columns }) =>
+      `${experiment}: ${row}, seed ${seed}: ${plural(columns.length, 'figure')} came out again, ${exact ? 'to the last digit' : 'to two points (made on another processor)'}\n`,
+  );
+  return { json: { checked: found }, text: lines.join('') };
+}
 
 /** Reproduces the paper's experiments. */
 export const reproduceCommand = defineCommand({
@@ -27,7 +50,8 @@ export const reproduceCommand = defineCommand({
       fallbackText: "the profile's number",
     }),
     out: option(folder, 'where results, networks and the report go', { fallbackText: 'results/<profile>' }),
-    resume: flag('take the networks that an earlier run has trained, and go on with what it was training'),
+    resume: flag('take what an earlier run has trained and measured, and go on with what it was training'),
+    check: flag('change nothing: train and measure one row of each table anew, and compare with the results in --out'),
   },
   examples: [
     ['sparring reproduce all', 'everything, in the quick profile; the report is results/quick/report.html'],
@@ -36,9 +60,11 @@ export const reproduceCommand = defineCommand({
       'Table 1 with three seeds, so that intervals are those of trainings',
     ],
     ['sparring reproduce all --resume', 'goes on after Ctrl-C'],
+    ['sparring reproduce table1 --check', 'does Table 1 in results/quick come out again?'],
   ],
-  async run(session, { profile, seeds, out = join('results', profile), resume }, operands) {
+  async run(session, { profile, seeds, out = join('results', profile), resume, check }, operands) {
     const names = operands.includes('all') ? [...experimentNames] : [...new Set(operands)];
+    if (check) return checked(session, operands.includes('all') ? names.filter(isTable) : names, { profile, out });
     const results: ResultFile[] = [];
     const written: string[] = [];
     session.saved = () => {

@@ -2,6 +2,7 @@ import { take } from '../data/dataset.js';
 import type { Sequential } from '../nn/layers.js';
 import { studentT, wilson } from '../report/intervals.js';
 import type { Figure, ResultRow } from '../report/results.js';
+import { displayName } from '../report/names.js';
 import { specimenSheet } from '../report/specimenSheet.js';
 import { add } from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
@@ -87,7 +88,7 @@ function measured(laboratory: Laboratory, recipe: Recipe, seed: number): Promise
   const { epsilon } = table2;
   return laboratory.ofNetwork(recipe, seed, {
     name: 'l2',
-    settings: { images: l2.images, epsilon, side },
+    settings: { images: l2.images, epsilon, side, share: 0.01 },
     units: (l2.images / 1000) * unitsOfThousand,
     async measure(onProgress) {
       const { network } = await laboratory.network(recipe, seed);
@@ -107,7 +108,7 @@ function measured(laboratory: Laboratory, recipe: Recipe, seed: number): Promise
             concentrations.reduce((sum, one) => sum + one[key], 0) / Math.max(1, concentrations.length);
           const measures = {
             largestChange: mean('largestChange'),
-            energyInTop1PercentOfPixels: mean('topPercent'),
+            energyInOnePercentOfPixels: mean('topPercent'),
             pixelsWithHalfOfTheEnergy: mean('halfOfEnergy'),
           };
           found.push({ attack, right, images: data.rows.length, measures });
@@ -168,11 +169,15 @@ export const l2: Experiment = {
     const { advAlpha, concentrated } = perturbers(epsilon);
     for (const [attack, perturb] of Object.entries({ advAlpha: advAlpha!, concentrated: concentrated! })) {
       shown.push(
-        ...(await specimens([{ name: `${recipe!.model} ${labelOf(recipe!)}`, network }], validation, {
-          attack,
-          perturb,
-          classes: 5,
-        })),
+        ...(await specimens(
+          [{ name: `${displayName(recipe!.model)}, ${displayName(labelOf(recipe!))}`, network }],
+          validation,
+          {
+            attack,
+            perturb,
+            classes: 3,
+          },
+        )),
       );
     }
     const title = 'Perturbations of one length: by Adv_Alpha, and all in nine pixels';

@@ -20,7 +20,7 @@ import { figure1 } from './figure1.js';
 import { figure2 } from './figure2.js';
 import { l2 } from './l2.js';
 import { Laboratory, trainingUnits } from './laboratory.js';
-import { labelOf, profiles, type Profile, type Recipe, type TablePlan } from './profiles.js';
+import { isTable, labelOf, profileOf, profiles, type Profile, type Recipe, type TablePlan } from './profiles.js';
 import { budgeted, specimens } from './specimens.js';
 import { table1 } from './table1.js';
 import { table2 } from './table2.js';
@@ -41,7 +41,7 @@ const experiments: Record<string, Experiment> = {
 /** The experiments that can be reproduced. */
 export const experimentNames: readonly string[] = Object.keys(experiments);
 /** The profiles that they can be reproduced with. */
-export const profileNames: readonly string[] = Object.keys(profiles);
+export const profileNames = Object.keys(profiles) as (keyof typeof profiles)[];
 
 /** What a reproduction tells of itself. */
 export type ReproduceEvent =
@@ -83,7 +83,8 @@ const schema = v.strictObject({
 
 const titles: Record<string, string> = { mlp: '784-1000-1000-10', lenet: 'LeNet' };
 
-function describeRecipe(recipe: Recipe, seeds: number): Record<string, unknown> {
+/** A recipe as result files have it. */
+export function describeRecipe(recipe: Recipe, seeds: number): Record<string, unknown> {
   const { model, options, method, epochs, batchSize, optimizer, training } = recipe;
   return {
     model: titles[model] ?? model,
@@ -195,7 +196,7 @@ export async function* reproduce(
     if (!(name in experiments))
       throw new SparringError('INVALID_ARGUMENT', `reproduce: ${oneOf(name, experimentNames)}`);
   }
-  const profile: Profile = typeof chosen === 'string' ? profiles[chosen] : chosen;
+  const profile = profileOf(chosen);
   const seeds = Array.from({ length: rest.seeds ?? profile.seeds }, (_, seed) => seed);
   const folder = join(out, 'networks');
   await ensureWritable(out);
@@ -246,21 +247,14 @@ export async function* reproduce(
       pictures.push(...(found.pictures ?? []));
       yield { type: 'result', experiment: name, path, result };
     }
-    const tabled = names.find((name) => tables[name] !== undefined);
-    if (tabled !== undefined) shown = await specimensOf(laboratory, tables[tabled]!(profile), seeds[0]!);
+    const tabled = names.find(isTable);
+    if (tabled !== undefined) shown = await specimensOf(laboratory, profile[tabled], seeds[0]!);
     const ordered = Object.keys(experiments).flatMap((name) => results.get(name) ?? []);
     yield { type: 'report', files: await writeReport(out, { results: ordered, specimens: shown, pictures }) };
   } finally {
     await laboratory.dispose();
   }
 }
-
-const tables: Record<string, (profile: Profile) => TablePlan> = {
-  table1: ({ table1 }) => table1,
-  table2: ({ table2 }) => table2,
-  fashion: ({ fashion }) => fashion,
-  cifar10: ({ cifar10 }) => cifar10,
-};
 
 /** Images of six classes, as the normal network of a table and the one that learned with the adversary see them. */
 async function specimensOf(laboratory: Laboratory, { recipes, epsilon }: TablePlan, seed: number): Promise<Specimen[]> {

@@ -102,8 +102,8 @@ function classesSentence({ rows }: ResultFile): string | undefined {
 /** How far apart the perturbations are in the share of their energy that few pixels hold. */
 function concentrationSentence({ rows }: ResultFile): string | undefined {
   const shares = rows.flatMap(({ attack, measures }) =>
-    attack !== undefined && measures?.energyInTop1PercentOfPixels
-      ? [{ attack, share: measures.energyInTop1PercentOfPixels.mean }]
+    attack !== undefined && measures?.energyInOnePercentOfPixels
+      ? [{ attack, share: measures.energyInOnePercentOfPixels.mean }]
       : [],
   );
   const artificial = shares.find(({ attack }) => sameName(attack, 'concentrated'));

@@ -474,7 +474,7 @@ export async function costAgainstClasses(result: ResultFile): Promise<Picture> {
   const [few, many] = [counts[0]!, counts.at(-1)!];
   const [width, height] = [480, 300];
   const ceiling = Math.max(many, ...values.map(({ high }) => high));
-  const floor = Math.min(0.8, ...values.map(({ low }) => Math.max(low, 0.05)));
+  const floor = Math.min(0.8, ...values.map(({ low }) => Math.max(low, 0.5)));
   const x = {
     field: 'classes',
     type: 'quantitative',
@@ -495,7 +495,7 @@ export async function costAgainstClasses(result: ResultFile): Promise<Picture> {
   const svg = await draw({
     title: {
       text: `${titleOf(result.experiment)}: ${title}`,
-      subtitle: 'Both axes logarithmic. Band: 95 % interval over repeats. Dashed: as many times as there are classes',
+      subtitle: 'Band: 95 % interval over repeats. Both axes are logarithmic',
     },
     ...alone,
     concat: [
@@ -618,6 +618,7 @@ export async function minimalLengths(result: ResultFile): Promise<Picture> {
             scale: { domain: [0, most], nice: false },
             axis: { title: null, labelExpr: perCent('datum.value'), tickCount: 4 },
           },
+          y2: { datum: 0 },
         },
       };
     }),

@@ -61,7 +61,7 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
   );
   const spot = l2!.rows.find(({ attack }) => attack === 'concentrated')!.measures!;
   t.ok(Math.abs(spot.largestChange!.mean - tiny.table2.epsilon / 3) < 1e-6, 'nine pixels of a third of the length');
-  t.ok(Math.abs(spot.energyInTop1PercentOfPixels!.mean - 8 / 9) < 1e-6, 'of which eight are a hundredth of the image');
+  t.ok(Math.abs(spot.energyInOnePercentOfPixels!.mean - 8 / 9) < 1e-6, 'of which eight are a hundredth of the image');
   t.equal(spot.pixelsWithHalfOfTheEnergy!.mean, 5);
   t.ok(claims!.claims!.length >= 10, `${claims!.claims!.length} claims`);
 
