@@ -117,9 +117,23 @@ export {
   type Target,
 } from './adversary/attack.js';
 export type { BudgetedOptions } from './adversary/budgeted.js';
+export type { FgmOptions } from './adversary/fgsm.js';
 export type { Linearize } from './adversary/linearization.js';
 export type { MinimalOptions, MinimalResult } from './adversary/minimal.js';
+export type { AttackLoss, Goal, LossName, LossValue } from './adversary/losses.js';
 export { norms, perturbed, type Norm } from './adversary/norms.js';
+export type { GradientStepsOptions, MomentumOptions, PgdOptions } from './adversary/pgd.js';
+export { project, type Region } from './adversary/projection.js';
+export {
+  defineSearch,
+  searchEntries,
+  type Examples as AttackedExamples,
+  type Search,
+  type SearchContext,
+  type SearchOptions,
+  type SearchResult,
+  type Standing,
+} from './adversary/search.js';
 
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';

@@ -4,7 +4,8 @@ import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
 import { parseOptions, shown } from '../options.js';
-import { add, argmax, cast, concat, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
+import { add, argmax, cast, concat, equal, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
+import type { NormName } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { idOf, Tensor, tensor } from '../tensor/tensor.js';
@@ -22,7 +23,10 @@ export type Labels = Tensor | readonly number[] | Int32Array | Uint8Array;
 export interface AttackResult {
   /** The attacked inputs, shaped as the inputs. */
   adversarial: Tensor;
-  /** 1 where the attacked input is misclassified, else 0; int32 [B]. Inputs that were misclassified before count. */
+  /**
+   * 1 where the attacked input is misclassified, else 0; int32 [B]. Inputs that were misclassified before count. Of a
+   * targeted attack: 1 where it is taken for the target.
+   */
   success: Tensor;
   /** How far each input was moved, in the attack's norm; float64 [B]. Never more than epsilon. */
   norms: Tensor;
@@ -51,7 +55,7 @@ export const atLeastOne = v.pipe(
 
 /** The options of every attack. */
 export const attackEntries = {
-  norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2'),
+  norm: v.optional(v.picklist(['l1', 'l2', 'linf']), 'l2' as NormName),
   clip: v.optional(range),
   batchSize: v.optional(atLeastOne, 500),
   rows: v.optional(v.instance(Int32Array)),
@@ -67,6 +71,15 @@ export const epsilonEntry = v.pipe(
   v.check(
     (length) => length >= 0 && length <= longest,
     ({ input }) => `expected a length of 0 to ${longest}, received ${input}`,
+  ),
+);
+
+/** The classes that targeted attacks lead to. */
+export const targetsEntry = v.optional(
+  v.custom<Labels>(
+    (value) =>
+      value instanceof Tensor || Array.isArray(value) || value instanceof Int32Array || value instanceof Uint8Array,
+    'expected labels: int32 [B] or whole numbers',
   ),
 );
 
@@ -168,6 +181,53 @@ function labelled(name: string, labels: Labels): Tensor {
   return tensor(Int32Array.from(labels));
 }
 
+/** Refuses labels that are none of the classes. */
+function guardLabels(name: string, what: string, labels: Tensor, classes: number, rows: Int32Array): void {
+  const numbers = labels.data();
+  const wrong = numbers.findIndex((label) => label < 0 || label >= classes);
+  if (wrong < 0) return;
+  throw new SparringError(
+    'OUT_OF_RANGE',
+    `${name}: expected ${what} 0 to ${classes - 1}, received ${numbers[wrong]} for input ${rows[wrong]}`,
+  );
+}
+
+/** The classes that a targeted attack leads to, as a tensor: other ones than the labels. */
+function targeted(name: string, given: Labels, y: Tensor, rows: Int32Array): Tensor {
+  const targets = labelled(`${name}: targets`, given);
+  if (targets.dtype !== 'int32' || targets.shape.join() !== y.shape.join()) {
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `${name}: targets: expected int32 [${y.shape[0]}], received ${targets.dtype} [${targets.shape.join(',')}]`,
+    );
+  }
+  const [numbers, labels] = [targets.data(), y.data()];
+  const own = numbers.findIndex((target, index) => target === labels[index]);
+  if (own < 0) return targets;
+  throw new SparringError(
+    'INVALID_ARGUMENT',
+    `${name}: targets: expected other classes than the labels, received ${numbers[own]}, the label of input ${rows[own]}`,
+  );
+}
+
+/** Refuses a length that reaches from any input of the clip range to any other: it is of another scale. */
+export function guardScale(
+  name: string,
+  x: Tensor,
+  { norm, epsilon, clip }: { norm: Norm['name']; epsilon: number; clip?: readonly [number, number] | undefined },
+): void {
+  if (clip === undefined) return;
+  const numbers = x.size / x.shape[0]!;
+  const diameter = (clip[1] - clip[0]) * { l1: numbers, l2: Math.sqrt(numbers), linf: 1 }[norm];
+  if (epsilon <= diameter) return;
+  const scaled = (epsilon / 255) * (clip[1] - clip[0]);
+  const hint = scaled <= diameter ? `; if it counts 255ths of the range, give ${Number(scaled.toPrecision(4))}` : '';
+  throw new SparringError(
+    'OUT_OF_RANGE',
+    `${name}: epsilon: expected at most ${Number(diameter.toPrecision(6))}, the ${norm} diameter of inputs between ${clip[0]} and ${clip[1]}, received ${epsilon}${hint}`,
+  );
+}
+
 /** The numbers of examples that have no others: 0, 1, ... */
 export const numbered = (count: number): Int32Array => Int32Array.from({ length: count }, (_, index) => index);
 
@@ -176,7 +236,14 @@ export const numbered = (count: number): Int32Array => Int32Array.from({ length:
  *
  * @returns How many classes there are.
  */
-export function guardLogits(name: string, model: Target, x: Tensor, labels: Tensor, rows: Int32Array): number {
+export function guardLogits(
+  name: string,
+  model: Target,
+  x: Tensor,
+  labels: Tensor,
+  rows: Int32Array,
+  targets?: Tensor,
+): number {
   const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
   idOf(logits, `${name}: the network's logits`);
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
@@ -195,13 +262,8 @@ export function guardLogits(name: string, model: Target, x: Tensor, labels: Tens
       `${name}: expected logits, received probabilities (no row has a negative entry and each sums to 1); leave the softmax off`,
     );
   }
-  const y = labels.data();
-  const wrong = y.findIndex((label) => label < 0 || label >= classes);
-  if (wrong >= 0)
-    throw new SparringError(
-      'OUT_OF_RANGE',
-      `${name}: expected labels 0 to ${classes - 1}, received ${y[wrong]} for input ${rows[wrong]}`,
-    );
+  guardLabels(name, 'labels', labels, classes, rows);
+  if (targets !== undefined) guardLabels(name, 'targets', targets, classes, rows);
   return classes;
 }
 
@@ -220,13 +282,14 @@ export interface AttackContext {
 }
 
 /**
- * An attack on one batch: inputs [B, ...], labels [B] and the examples' numbers int32 [B], which random numbers are to be
- * keyed by. Logits that it gives beside its result are checked to be finite.
+ * An attack on one batch: inputs [B, ...], labels [B], the examples' numbers int32 [B], which random numbers are to be
+ * keyed by, and for a targeted attack the classes to lead to, int32 [B]. Logits that it gives beside its result are checked to be finite.
  */
 export type BatchAttack<R extends AttackResult> = (
   x: Tensor,
   y: Tensor,
   rows: Tensor,
+  targets?: Tensor,
 ) => Promise<R & { logits?: Tensor }>;
 
 /** Any attack of this library. */
@@ -256,13 +319,17 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
       const { norm, clip, batchSize, signal, onProgress, ...rest } = parsed as v.InferOutput<
-        v.StrictObjectSchema<typeof attackEntries, undefined>
+        v.StrictObjectSchema<typeof attackEntries & { targets: typeof targetsEntry }, undefined>
       >;
       const y = labelled(name, labels);
       guard(name, model, x, y, { clip, rows: rest.rows });
       const total = x.shape[0]!;
       const rows = rest.rows ?? numbered(total);
-      const classes = scope(() => guardLogits(name, model, x, y, rows));
+      const targets =
+        rest.targets === undefined || typeof rest.targets === 'number'
+          ? undefined
+          : targeted(name, rest.targets, y, rows);
+      const classes = scope(() => guardLogits(name, model, x, y, rows, targets));
       const plans: { dispose(): void }[] = [];
       const parts: Record<string, Tensor>[] = [];
       try {
@@ -287,6 +354,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
               slice(x, [start], [end]),
               slice(y, [start], [end]),
               tensor(these),
+              ...(targets === undefined ? [] : [slice(targets, [start], [end])]),
             );
             if (logits !== undefined) guardFinite(name, logits, these);
             return result as unknown as Record<string, Tensor>;
@@ -307,22 +375,30 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
 export interface Outcome {
   x: Tensor;
   y: Tensor;
+  /** The classes to lead to, where that is asked. */
+  targets?: Tensor | undefined;
   norm: Norm;
   adversarial: Tensor;
   queries: Tensor | number;
   backwards: Tensor | number;
 }
 
+/** 1 where logits name another class than the label, or the target where there are targets; int32 [B]. */
+export function reached(logits: Tensor, y: Tensor, targets?: Tensor): Tensor {
+  const named = argmax(logits);
+  return targets === undefined ? notEqual(named, y) : equal(named, targets);
+}
+
 /** The result of an attack: what became of its adversarial inputs is measured by one more evaluation, which counts. */
 export function measured(
   model: Classifier,
-  { x, y, norm, adversarial, queries, backwards }: Outcome,
+  { x, y, targets, norm, adversarial, queries, backwards }: Outcome,
 ): AttackResult & Record<string, Tensor> {
   const count = (each: Tensor | number): Tensor =>
     each instanceof Tensor ? each : full([x.shape[0]!], each, { dtype: 'int32' });
   return {
     adversarial,
-    success: notEqual(argmax(model.forward(adversarial)), y),
+    success: reached(model.forward(adversarial), y, targets),
     norms: cast(norm.length(asRows(sub(adversarial, x), x.shape.slice(1))), 'float64'),
     queries: add(count(queries), 1),
     backwards: count(backwards),
