@@ -102,6 +102,7 @@ export * as models from './nn/models.js';
 export * as schedules from './nn/schedules.js';
 
 export * as attacks from './adversary/index.js';
+export type { ApgdOptions, ApgdTOptions } from './adversary/apgd.js';
 export {
   attackEntries,
   defineAttack,

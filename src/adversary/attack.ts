@@ -168,7 +168,7 @@ export function guardFinite(name: string, logits: Tensor, rows: Int32Array): voi
 }
 
 /** The labels as a tensor. */
-function labelled(name: string, labels: Labels): Tensor {
+export function labelled(name: string, labels: Labels): Tensor {
   if (labels instanceof Tensor) return labels;
   if (!Array.isArray(labels) && !ArrayBuffer.isView(labels))
     throw new SparringError('INVALID_ARGUMENT', `${name}: expected labels, received ${shown(labels)}`);

@@ -1,3 +1,4 @@
+export { apgd, apgdT } from './apgd.js';
 export { advAlpha, advLoss, advLossSign } from './budgeted.js';
 export { minimal } from './minimal.js';
 export { fgm, fgsm } from './fgsm.js';

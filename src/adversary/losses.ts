@@ -41,7 +41,7 @@ const marks = (z: Tensor, labels: Tensor): Tensor =>
   ops.oneHot(labels, { classes: z.shape[1]!, dtype: z.dtype === 'float64' ? 'float64' : 'float32' });
 
 /** The logits with those of a class out of the running. */
-const without = (z: Tensor, labels: Tensor): Tensor => ops.where(marks(z, labels), -Infinity, z);
+export const without = (z: Tensor, labels: Tensor): Tensor => ops.where(marks(z, labels), -Infinity, z);
 
 /** Where the `count` largest logits stand, the largest first, int32 [B] each; of equals the first. */
 export function largest(logits: Tensor, count: number): Tensor[] {

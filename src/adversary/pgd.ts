@@ -119,8 +119,8 @@ function climb(
     const seen = glance(model, seed, at!, { rows: rows!, tick: tick! });
     return judged(standing as Standing, at!, seen, goalOf({ y: y!, goal: goal! }));
   });
-  return async (examples, standing, classes) => {
-    guardClasses(name, loss, classes, isTargeted);
+  return async (examples, standing, logits) => {
+    guardClasses(name, loss, logits.shape[1]!, isTargeted);
     let known = standing;
     for (let restart = 0; restart < restarts; restart++) {
       const begun = await begin({ x: examples.x, rows: examples.rows, tick: whole(restart) });

@@ -215,6 +215,7 @@ const every = 10;
  * Runs steps on the state of some examples. Before the first and after every tenth those that are no longer active are
  * put aside; in the end all are together again, in their order.
  *
+ * @param state - To begin with; what else a step adds to it is not among what is given in the end.
  * @param step - From examples, state and tick to the next state.
  * @param steps - How many; the tick runs from 0.
  */
@@ -258,7 +259,9 @@ export async function iterate<S extends Standing>(
     const order = new Int32Array(total);
     parts.flatMap((part) => part.at).forEach((place, index) => (order[place] = index));
     const joined = Object.fromEntries(
-      Object.keys(now).map((name) => [name, ops.concat(parts.map((part) => part.state[name]!))]),
+      Object.keys(now)
+        .filter((name) => name in state)
+        .map((name) => [name, ops.concat(parts.map((part) => part.state[name]!))]),
     ) as S;
     return picked(joined, order);
   });
@@ -272,10 +275,10 @@ export interface SearchContext extends AttackContext {
   goalOf: (examples: Record<string, Tensor>) => Goal;
 }
 
-/** From the examples of a batch and what is known of them to what is known then; `classes` is the number of logits. */
-export type Search = (examples: Examples, standing: Standing, classes: number) => Promise<Standing>;
+/** From the examples of a batch, what is known of them, and the logits of the inputs, [B, K], to what is known then. */
+export type Search = (examples: Examples, standing: Standing, logits: Tensor) => Promise<Standing>;
 
-type Schema = v.StrictObjectSchema<typeof searchEntries & v.ObjectEntries, undefined>;
+type Schema = v.StrictObjectSchema<Omit<typeof searchEntries, 'targets'> & v.ObjectEntries, undefined>;
 
 /**
  * Makes an iterative attack of its search: inputs that succeed already are left as they are, clean logits that are not
@@ -319,7 +322,7 @@ export function defineSearch<S extends Schema, Options extends SearchOptions>(
       const examples: Examples = { x, y, goal: targets ?? y, rows };
       const { logits, ...known } = await start(examples);
       guardFinite(name, logits, rows.data() as Int32Array);
-      const { failed, ...found } = await search(examples, { best: x, ...known }, logits.shape[1]!);
+      const { failed, ...found } = await search(examples, { best: x, ...known }, logits);
       const { best, queries, backwards } = found;
       const result = (await finish({ ...examples, best, queries, backwards })) as unknown as AttackResult;
       return { ...result, failed };

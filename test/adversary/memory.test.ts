@@ -29,6 +29,8 @@ const few: Record<string, object> = {
   pgd: { steps: 3, restarts: 2 },
   ifgsm: { steps: 3 },
   momentum: { steps: 3 },
+  apgd: { steps: 5 },
+  apgdT: { steps: 3, classes: 2 },
 };
 
 /** Tensors and bytes that a piece of work leaves behind once it has run before. */
