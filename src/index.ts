@@ -122,6 +122,7 @@ export type { FgmOptions } from './adversary/fgsm.js';
 export type { Linearize } from './adversary/linearization.js';
 export type { MinimalOptions, MinimalResult } from './adversary/minimal.js';
 export type { AttackLoss, Goal, LossName, LossValue } from './adversary/losses.js';
+export type { NoiseOptions } from './adversary/noise.js';
 export { norms, perturbed, type Norm } from './adversary/norms.js';
 export type { GradientStepsOptions, MomentumOptions, PgdOptions } from './adversary/pgd.js';
 export { project, type Region } from './adversary/projection.js';
@@ -135,6 +136,8 @@ export {
   type SearchResult,
   type Standing,
 } from './adversary/search.js';
+export { transfer, type TransferOptions } from './adversary/transfer.js';
+export { worstCase, type Member, type WorstCaseOptions, type WorstCaseResult } from './adversary/worstCase.js';
 
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';

@@ -3,3 +3,4 @@ export { advAlpha, advLoss, advLossSign } from './budgeted.js';
 export { minimal } from './minimal.js';
 export { fgm, fgsm } from './fgsm.js';
 export { ifgsm, momentum, pgd } from './pgd.js';
+export { noise } from './noise.js';

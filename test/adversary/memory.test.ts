@@ -74,6 +74,7 @@ for (const [what, model, shape] of [
       const each = new Set(alive.slice(1).map((count, i) => count - alive[i]!));
       t.deepEqual([...each], [Object.keys(result).length], `${name}: a batch leaves its result and nothing else`);
       t.equal(memory().tensors - before, Object.keys(result).length, `${name}: no tensor but its result`);
+      for (const value of Object.values(result)) (value as Tensor).dispose();
       t.deepEqual(
         await left(() => attack(model, x, y, { ...options, epsilon: -1 }).catch(swallow)),
         nothing,
@@ -120,17 +121,12 @@ test('memory: attacks side by side do not mix', async (t) => {
   const model = dense(20, 4, 1);
   const x = scope(() => uniform([30, 20], { seed: 1 }));
   const y = predictions(model, x);
-  const alone = await Promise.all(
-    all.map(async ([, attack]) =>
-      (await attack(model, x, y, { epsilon: 0.2, batchSize: 30 })).adversarial.data().join(),
-    ),
-  );
-  const together = await Promise.all(all.map(([, attack]) => attack(model, x, y, { epsilon: 0.2, batchSize: 30 })));
-  t.deepEqual(
-    together.map(({ adversarial }) => adversarial.data().join()),
-    alone,
-    'the same results',
-  );
+  const run = (attack: AnyAttack): Promise<string> =>
+    scope(async () => (await attack(model, x, y, { epsilon: 0.2, batchSize: 30 })).adversarial.data().join());
+  const alone: string[] = [];
+  for (const [, attack] of all) alone.push(await run(attack));
+  const together = await Promise.all(all.map(([, attack]) => run(attack)));
+  t.deepEqual(together, alone, 'the same results');
   const side = (): Promise<unknown> =>
     Promise.all(
       all.map(([, attack]) =>
