@@ -118,7 +118,13 @@ export {
   type Target,
 } from './adversary/attack.js';
 export type { BudgetedOptions } from './adversary/budgeted.js';
+export type { CarliniWagnerOptions } from './adversary/carliniWagner.js';
+export type { DdnOptions } from './adversary/ddn.js';
+export type { DeepFoolOptions } from './adversary/deepFool.js';
+export type { DistanceOptions, DistanceResult, TargetedOptions } from './adversary/distance.js';
+export type { FabOptions } from './adversary/fab.js';
 export type { FgmOptions } from './adversary/fgsm.js';
+export type { FmnOptions } from './adversary/fmn.js';
 export type { Linearize } from './adversary/linearization.js';
 export type { MinimalOptions, MinimalResult } from './adversary/minimal.js';
 export type { AttackLoss, Goal, LossName, LossValue } from './adversary/losses.js';

@@ -293,14 +293,16 @@ export type BatchAttack<R extends AttackResult> = (
 ) => Promise<R & { logits?: Tensor }>;
 
 /** Any attack of this library. */
-export type Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> = (
-  model: Target,
-  x: Tensor,
-  y: Labels,
-  options?: Options,
-) => Promise<R>;
+export interface Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> {
+  (model: Target, x: Tensor, y: Labels, options?: Options): Promise<R>;
+  /** Whether it has to be told a length; the others find short perturbations by themselves. */
+  readonly needsEpsilon: boolean;
+  /** The norms that it works in. */
+  readonly norms: readonly NormName[];
+}
 
-type Schema = v.StrictObjectSchema<typeof attackEntries & v.ObjectEntries, undefined>;
+type Norms = v.OptionalSchema<v.PicklistSchema<NormName[], undefined>, NormName>;
+type Schema = v.StrictObjectSchema<Omit<typeof attackEntries, 'norm'> & { norm: Norms } & v.ObjectEntries, undefined>;
 
 /**
  * Makes an attack of what it does to one batch: options are checked against the schema, the network and its inputs are
@@ -315,7 +317,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
   schema: S,
   build: (options: v.InferOutput<S>, context: AttackContext) => BatchAttack<R> | Promise<BatchAttack<R>>,
 ): Attack<Options, R> {
-  return (model, x, labels, options) =>
+  const attack: (...call: Parameters<Attack<Options, R>>) => Promise<R> = (model, x, labels, options) =>
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
       const { norm, clip, batchSize, signal, onProgress, ...rest } = parsed as v.InferOutput<
@@ -325,6 +327,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
       guard(name, model, x, y, { clip, rows: rest.rows });
       const total = x.shape[0]!;
       const rows = rest.rows ?? numbered(total);
+      // A number of targets is the attack's own affair.
       const targets =
         rest.targets === undefined || typeof rest.targets === 'number'
           ? undefined
@@ -369,6 +372,11 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
         parts.length === 1 ? parts[0]![key]! : concat(parts.map((part) => part[key]!));
       return Object.fromEntries(Object.keys(parts[0]!).map((key) => [key, whole(key)])) as unknown as R;
     });
+  const { epsilon, norm } = schema.entries as { epsilon?: v.GenericSchema; norm: Norms };
+  return Object.assign(attack, {
+    needsEpsilon: epsilon !== undefined && epsilon.type !== 'optional',
+    norms: norm.wrapped.options,
+  });
 }
 
 /** Adversarial inputs [B, ...] of inputs and labels, and what they cost an example: whole numbers, or int32 [B]. */

@@ -1,5 +1,10 @@
 export { apgd, apgdT } from './apgd.js';
 export { advAlpha, advLoss, advLossSign } from './budgeted.js';
+export { carliniWagner } from './carliniWagner.js';
+export { ddn } from './ddn.js';
+export { deepFool } from './deepFool.js';
+export { fab } from './fab.js';
+export { fmn } from './fmn.js';
 export { minimal } from './minimal.js';
 export { fgm, fgsm } from './fgsm.js';
 export { ifgsm, momentum, pgd } from './pgd.js';

@@ -4,27 +4,29 @@ import {
   memory,
   scope,
   uniform,
+  type Attack,
   type AttackOptions,
   type AttackResult,
-  type Labels,
-  type Target,
   type Tensor,
 } from '../../src/index.js';
 import { dense, network, predictions, smallLenet } from './networks.js';
+import { quick } from './quick.js';
 
 // In a file of its own: what another test lost would be collected in between. Native memory after an attack is what it was before: the result is the caller's, all else is gone.
 
-type AnyAttack = (
-  model: Target,
-  x: Tensor,
-  y: Labels,
-  options: AttackOptions & { epsilon: number },
-) => Promise<AttackResult>;
+type AnyAttack = Attack<AttackOptions & { epsilon: number }>;
 
-const all = Object.entries(attacks as unknown as Record<string, AnyAttack>);
+/** The attacks in a norm of theirs, with settings that make them quick. */
+const all = Object.entries(attacks as unknown as Record<string, AnyAttack>).map(([name, attack]) => {
+  const norm = attack.norms.includes('l2') ? 'l2' : attack.norms[0]!;
+  const run: (...call: Parameters<AnyAttack>) => Promise<AttackResult> = (model, x, y, options) =>
+    attack(model, x, y, { norm, ...options! });
+  return [name, run] as const;
+});
 
 /** As many steps as make a difference, of the attacks that take several. */
 const few: Record<string, object> = {
+  ...quick,
   minimal: { steps: 3, linearize: 'logits' },
   pgd: { steps: 3, restarts: 2 },
   ifgsm: { steps: 3 },

@@ -1,0 +1,8 @@
+/** Settings with which the iterative attacks are quick: enough for what every attack owes, too little to be good. */
+export const quick: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  carliniWagner: { steps: 12, searchSteps: 2 },
+  ddn: { steps: 4 },
+  deepFool: { steps: 3 },
+  fab: { steps: 3, restarts: 2 },
+  fmn: { steps: 4 },
+};
