@@ -11,6 +11,7 @@ import { tensor } from '../tensor/tensor.js';
 import { accuracy } from '../training/accuracy.js';
 import { Examples } from '../training/examples.js';
 import { defineCommand, type Values } from './command.js';
+import { refusal } from './failure.js';
 import { entries } from './grid.js';
 import { attackNames, checkWritable, epsilon as usual, length, measuring } from './options.js';
 import { readSubject } from './subject.js';
@@ -20,7 +21,9 @@ const minimalOnly = { only: { option: 'attack', values: ['minimal'] } };
 
 const options = {
   attack: option(choice(attackNames), `attack: ${either(attackNames)}`, { required: true }),
-  epsilon: option(length, usual.description, { fallbackText: `${usual.fallback}; minimal: no limit` }),
+  epsilon: option(length, usual.description, {
+    fallbackText: `${usual.fallback}; of attacks that look for the shortest perturbation: no limit`,
+  }),
   linearize: option(
     choice(['logits', 'probabilities']),
     'what is linearised: logits, whose lengths are distances, or probabilities, as in the paper',
@@ -36,9 +39,15 @@ const options = {
 
 /** What is asked of the attack itself. */
 function settingsOf({ attack, epsilon, norm, linearize, steps }: Values<typeof options>): Record<string, unknown> {
-  return attack === 'minimal'
-    ? { norm, linearize, steps, ...(epsilon !== undefined && { epsilon }) }
-    : { norm, epsilon: epsilon ?? usual.fallback };
+  const { needsEpsilon, norms } = attacks[attack];
+  if (!norms.includes(norm))
+    throw refusal(`--norm: expected ${either(norms)} with --attack ${attack}, received '${norm}'`);
+  const most = epsilon ?? (needsEpsilon ? usual.fallback : undefined);
+  return {
+    norm,
+    ...(attack === 'minimal' && { linearize, steps }),
+    ...(most !== undefined && { epsilon: most }),
+  };
 }
 
 const sum = (numbers: NumberArray): number => Array.from(numbers).reduce((total, each) => total + each, 0);
@@ -84,6 +93,10 @@ export const attackCommand = defineCommand({
     [
       'sparring attack lwa.safetensors --attack minimal --limit 1000 --out adversarial.safetensors',
       'finds for each of 1000 images how little changes its class',
+    ],
+    [
+      'sparring attack lwa.safetensors --attack fmn --norm linf --clip 0 1',
+      'the shortest perturbations that a stronger search finds',
     ],
     [
       'sparring attack lwa.safetensors --attack advLoss --norm linf --epsilon 0.1 --clip 0 1',

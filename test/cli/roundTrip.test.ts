@@ -71,9 +71,10 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   t.deepEqual(await readdir(join(dir, 'made')), ['network.safetensors'], 'and nothing else is left there');
 
   const attack = `attack ${network} --attack advLoss --epsilon 1 --clip 0 1 --limit 50 --out ${adversarial}`;
-  const [attacking, minimal, evaluation, table, ofThird] = await Promise.all([
+  const [attacking, minimal, shortest, evaluation, table, ofThird] = await Promise.all([
     sparring(`--json --quiet --threads 1 ${attack}`),
     sparring(`attack ${lenet} --attack minimal --limit 20 --norm linf`),
+    sparring(`attack ${network} --attack fmn --limit 20 --norm linf --clip 0 1`),
     sparring(
       `evaluate ${network} --json --limit 50 --epsilons 0.5,1 --attacks advLoss advAlpha --clip 0 1 --batch-size 7`,
     ),
@@ -120,6 +121,8 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   t.match(evaluation.stderr, /advAlpha: l2 length 1 \(100 %\)\n$/);
 
   t.match(minimal.stdout, /images turned +\d+, median linf length 0\.\d+\n/);
+  t.match(shortest.stdout, /attack +fmn, norm linf\n/, 'no length is asked of an attack that finds its own');
+  t.match(shortest.stdout, /images turned +\d+, median linf length 0\.\d+\n/);
   t.match(minimal.stdout, /attack +minimal, norm linf, linearize logits, steps 50\n/);
   const [title, images, legend, blank, head, ...rows] = table.stdout.trimEnd().split('\n');
   t.match(title!, /network\.safetensors: mlp trained by lwa on sample$/);
