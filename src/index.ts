@@ -180,6 +180,8 @@ export {
   type RobustFigure,
 } from './evaluation/evaluate.js';
 export { outcomes, type OutcomesOptions } from './evaluation/outcomes.js';
+export { pockets, type PocketOptions } from './evaluation/pockets.js';
+export { robustness } from './evaluation/robustness.js';
 export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/curve.js';
 
 export {
