@@ -315,3 +315,33 @@ test('distance: FAB-T goes to so many classes, with one backward row a step for 
   const excess = Array.from(each.distance.data(), (value, i) => value / all.distance.data()[i]!);
   t.ok(Math.max(...excess) < 1.02, `and no farther: ${Math.max(...excess)}`);
 });
+
+test('distance: Carlini-Wagner moves pixels at the walls', async (t) => {
+  // The other class is reached by the pixels that begin at exactly 0 and 1 alone.
+  const model = linearNetwork(
+    [
+      [0, 0, 0],
+      [2, -2, 0],
+    ],
+    [1, 0],
+  );
+  const { distance, adversarial } = await attacks.carliniWagner(model, inputs([[0, 1, 0.5]]), [0], {
+    clip: [0, 1],
+    constant: 1,
+    steps: 400,
+    rate: 0.1,
+  });
+  // 2 a + 2 b = 3, from a = 0 and b = 0: both move by 3/4. A pixel at a wall has 7 units of its variable to go before it moves.
+  t.ok(distance.item() < 0.02 + 1.5 / Math.SQRT2 && distance.item() > 0, adversarial.toArray().toString());
+});
+
+test('distance: DeepFool lengthens the total once, not every step', async (t) => {
+  // The slope halves on the way, so that several steps are taken: the boundary is at x = 1.
+  const bent = network((x) => {
+    const z = sub(mul(x, x), 1);
+    return concat([mul(z, 0), z], { axis: 1 });
+  });
+  const { distance, queries } = await attacks.deepFool(bent, inputs([[0.4]], 'float64'), [0]);
+  const first = (1 - 0.16) / 0.8;
+  t.ok(queries.item() >= 4 && Math.abs(distance.item() - 1.02 * (first + 1e-4)) < 1e-9, String(distance.item()));
+});
