@@ -142,6 +142,7 @@ export {
   type SearchResult,
   type Standing,
 } from './adversary/search.js';
+export type { SquareOptions } from './adversary/square.js';
 export { transfer, type TransferOptions } from './adversary/transfer.js';
 export { worstCase, type Member, type WorstCaseOptions, type WorstCaseResult } from './adversary/worstCase.js';
 

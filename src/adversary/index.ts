@@ -9,3 +9,4 @@ export { minimal } from './minimal.js';
 export { fgm, fgsm } from './fgsm.js';
 export { ifgsm, momentum, pgd } from './pgd.js';
 export { noise } from './noise.js';
+export { square } from './square.js';

@@ -32,6 +32,7 @@ const few: Record<string, object> = {
   ifgsm: { steps: 3 },
   momentum: { steps: 3 },
   apgd: { steps: 5 },
+  square: { queries: 5 },
   apgdT: { steps: 3, classes: 2 },
 };
 
@@ -116,6 +117,7 @@ for (const [what, model, shape] of [
         `${name}, whose network throws`,
       );
     }
+    x.dispose();
   });
 }
 
@@ -138,4 +140,5 @@ test('memory: attacks side by side do not mix', async (t) => {
       ),
     );
   t.deepEqual(await left(side), nothing, 'and nothing left behind');
+  x.dispose();
 });
