@@ -28,9 +28,14 @@ export const convolutions: readonly Workload[] = Object.entries(shapes).flatMap(
       items: batch,
       flops: products * flops,
       prepare: () => {
-        const x = uniform([batch, channels, size, size], { seed: 1 });
-        const w = uniform([filters, channels, kernel, kernel], { seed: 2, low: -0.1, high: 0.1 });
-        const ct = uniform([batch, filters, out, out], { seed: 3 });
+        const [x, w, ct] = scope(
+          () =>
+            [
+              uniform([batch, channels, size, size], { seed: 1 }),
+              uniform([filters, channels, kernel, kernel], { seed: 2, low: -0.1, high: 0.1 }),
+              uniform([batch, filters, out, out], { seed: 3 }),
+            ] as const,
+        );
         const plan = planned(program);
         return {
           run: () =>

@@ -10,7 +10,13 @@ export interface Workload {
   /** Floating-point operations of the matrix products and convolutions that the work needs. */
   flops?: number;
   /** Makes what is needed; gives one repetition, which may be asynchronous, and what to free afterwards. */
-  prepare: () => Promise<Prepared> | Prepared;
+  prepare: (given: Given) => Promise<Prepared> | Prepared;
+}
+
+/** What a workload need not make itself. */
+export interface Given {
+  /** A folder with trained networks, `mlp.safetensors` and `lenet.safetensors`. */
+  networks?: string | undefined;
 }
 
 /** A workload that is ready to run. */
@@ -29,7 +35,9 @@ export interface Timing {
   gflops?: number;
 }
 
-function median(sorted: readonly number[]): number {
+/** The middle one of some numbers, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
@@ -55,9 +63,9 @@ function measure(name: string, run: () => unknown, seconds: number): Promise<num
 /** Warms a workload up and times it for about `seconds`. */
 export async function time(
   { name, items, flops, prepare }: Workload,
-  { seconds }: { seconds: number },
+  { seconds, ...given }: Given & { seconds: number },
 ): Promise<Timing> {
-  const { run, dispose } = await prepare();
+  const { run, dispose } = await prepare(given);
   try {
     const started = performance.now();
     for (let warm = 0; warm < 3 && performance.now() - started < 1000; warm++) await run();

@@ -3,7 +3,7 @@ import { environment } from '../environment.js';
 import { SparringError } from '../errors.js';
 import { oneOf } from '../options.js';
 import { convolutions } from './convolutions.js';
-import { time, type Timing, type Workload } from './harness.js';
+import { median, time, type Timing, type Workload } from './harness.js';
 import { networks } from './networks.js';
 import { products } from './products.js';
 
@@ -22,31 +22,66 @@ export interface BenchOptions {
   only?: readonly string[];
   /** About how long each workload is timed, 1 by default. */
   seconds?: number;
+  /** How often all of them are timed in turn, 1 by default; the figures are medians over the rounds. */
+  rounds?: number;
+  /** A folder with trained `mlp.safetensors` and `lenet.safetensors`; by default those that need them train them first. */
+  networks?: string | undefined;
   signal?: AbortSignal;
   onResult?: (name: string, timing: Timing) => void;
 }
 
-/** Times workloads one after the other. */
-export async function bench({ only = [], seconds = 1, signal, onResult }: BenchOptions = {}): Promise<BenchResult> {
+/**
+ * The workloads of some suites, of some names, or whose names begin so.
+ *
+ * @throws SparringError `INVALID_ARGUMENT` for a wish that fits none.
+ */
+export function chosen(only: readonly string[] = []): Workload[] {
   const all = Object.entries(suites).flatMap(([suite, workloads]) =>
     workloads.map((workload) => ({ suite, workload })),
   );
-  const wanted = (wish: string) =>
-    all.filter(({ suite, workload }) => suite === wish || workload.name.startsWith(wish));
-  for (const wish of only) {
-    if (wanted(wish).length === 0) {
-      throw new SparringError(
-        'INVALID_ARGUMENT',
-        `bench: ${oneOf(wish, [...Object.keys(suites), ...all.map(({ workload }) => workload.name)])}`,
-      );
+  if (only.length === 0) return all.map(({ workload }) => workload);
+  const whole = new Set(all.map(({ workload }) => workload.name));
+  const fits = (wish: string) => (entry: (typeof all)[number]) =>
+    entry.suite === wish || (whole.has(wish) ? entry.workload.name === wish : entry.workload.name.startsWith(wish));
+  const stray = only.find((wish) => !all.some(fits(wish)));
+  if (stray !== undefined) {
+    const names = [...Object.keys(suites), ...all.map(({ workload }) => workload.name)];
+    throw new SparringError('INVALID_ARGUMENT', `bench: ${oneOf(stray, names)}`);
+  }
+  return all.filter((entry) => only.some((wish) => fits(wish)(entry))).map(({ workload }) => workload);
+}
+
+/** One timing of several: the median of the medians, the least of all. */
+function overRounds(timings: readonly Timing[]): Timing {
+  const typical = median(timings.map(({ median_s }) => median_s));
+  const { items, gflops, median_s } = timings[0]!;
+  return {
+    median_s: typical,
+    min_s: Math.min(...timings.map(({ min_s }) => min_s)),
+    reps: timings.reduce((total, { reps }) => total + reps, 0),
+    ...(items !== undefined && { items, per_item: typical / items }),
+    ...(gflops !== undefined && { gflops: (gflops * median_s) / typical }),
+  };
+}
+
+/** Times workloads one after the other. */
+export async function bench({
+  only,
+  seconds = 1,
+  rounds = 1,
+  networks,
+  signal,
+  onResult,
+}: BenchOptions = {}): Promise<BenchResult> {
+  const timings = new Map<string, Timing[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const workload of chosen(only)) {
+      signal?.throwIfAborted();
+      const timing = await time(workload, { seconds, networks });
+      timings.set(workload.name, [...(timings.get(workload.name) ?? []), timing]);
+      onResult?.(workload.name, timing);
     }
   }
-  const chosen = only.length === 0 ? all : all.filter((entry) => only.some((wish) => wanted(wish).includes(entry)));
-  const workloads: Record<string, Timing> = {};
-  for (const { workload } of chosen) {
-    signal?.throwIfAborted();
-    workloads[workload.name] = await time(workload, { seconds });
-    onResult?.(workload.name, workloads[workload.name]!);
-  }
+  const workloads = Object.fromEntries([...timings].map(([name, each]) => [name, overRounds(each)]));
   return { meta: environment(), workloads };
 }

@@ -7,7 +7,7 @@ const product = (size: number): Workload => ({
   name: `gemm_${size}`,
   flops: 2 * size ** 3,
   prepare: () => {
-    const [a, b] = [uniform([size, size], { seed: 1 }), uniform([size, size], { seed: 2 })];
+    const [a, b] = scope(() => [uniform([size, size], { seed: 1 }), uniform([size, size], { seed: 2 })] as const);
     return {
       run: () => {
         scope(() => void matmul(a, b));

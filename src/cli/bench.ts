@@ -1,20 +1,99 @@
 /** `sparring bench` */
-import { bench, suites } from '../bench/index.js';
-import { defineCommand } from './command.js';
+import { join } from 'node:path';
+import { bench, chosen, suites } from '../bench/index.js';
+import { benchPeers, peersPicture, type PeersResult } from '../bench/peers.js';
+import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
+import { toPng } from '../report/picture.js';
+import { defineCommand, type Outcome } from './command.js';
 import { grid } from './grid.js';
-import { choice, list, option, real } from './values.js';
+import type { Session } from './session.js';
+import { oneOf } from '../options.js';
+import { Fault, flag, folder, list, option, real, whole, type Kind } from './values.js';
 
 const names = [
   ...Object.keys(suites),
   ...Object.values(suites).flatMap((workloads) => workloads.map(({ name }) => name)),
 ];
 
+/** A suite, a workload, or how the names of some begin. */
+const wish: Kind<string> = {
+  placeholder: 'name',
+  read(text) {
+    if (!names.some((name) => name.startsWith(text))) throw new Fault(oneOf(text, names));
+    return text;
+  },
+};
+
 const options = {
-  only: option(list(choice(names)), 'suites or workloads to time', { fallbackText: 'all' }),
-  seconds: option(real({ least: 0.01 }), 'about how long each workload is timed', { fallback: 1 }),
+  only: option(list(wish), 'suites or workloads to time, or how their names begin', { fallbackText: 'all' }),
+  seconds: option(real({ least: 0.01 }), 'about how long each workload is timed', {
+    fallbackText: '1; with --peers 0.3',
+  }),
+  rounds: option(whole({ least: 1 }), 'how often everything is timed in turn; figures are medians over the rounds', {
+    fallbackText: '1; with --peers 3',
+  }),
+  networks: option(folder, 'a folder with trained networks, mlp.safetensors and lenet.safetensors', {
+    fallbackText: 'they are trained first',
+  }),
+  peers: flag('time PyTorch, TensorFlow.js and onnxruntime in turn with sparring, those that are installed'),
+  out: option(folder, 'where the result goes as a file, with --peers also as a plot', {
+    fallbackText: 'nowhere; with --peers results/bench',
+  }),
 };
 
 const milliseconds = (seconds: number): string => (1000 * seconds).toPrecision(4);
+
+/** A comparison as text: one line per workload, and what is missing. */
+export function peersText({ workloads, machineGflops, missing, settings }: PeersResult): string {
+  const columns = [
+    { title: 'sparring', cell: ({ ours }) => milliseconds(ours) },
+    { title: 'PyTorch, best', cell: ({ pytorch }) => pytorch && milliseconds(pytorch.best) },
+    { title: 'ratio', cell: ({ ratio }) => ratio?.toFixed(2) },
+    { title: 'PyTorch, plain', cell: ({ pytorch }) => pytorch && milliseconds(pytorch.plain) },
+    { title: 'TensorFlow.js', cell: ({ tensorflowjs }) => tensorflowjs && milliseconds(tensorflowjs) },
+    { title: 'onnxruntime', cell: ({ onnxruntime }) => onnxruntime && milliseconds(onnxruntime) },
+    { title: 'of sgemm', cell: ({ fraction }) => fraction && `${(100 * fraction).toFixed(0)} %` },
+  ] satisfies { title: string; cell: (row: PeersResult['workloads'][number]) => string | number | undefined }[];
+  const shown = columns.filter(({ cell }) => workloads.some((row) => cell(row) !== undefined));
+  const lines = workloads.map((row) => [row.name, ...shown.map(({ cell }) => String(cell(row) ?? ''))]);
+  const absent = missing.map(({ title, install, reason }) =>
+    install === undefined ? `${title} failed: ${reason}\n` : `${title} is not installed; to time it too: ${install}\n`,
+  );
+  return [
+    grid([['ms a repetition', ...shown.map(({ title }) => title)], ...lines]),
+    `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s\n`,
+    `${String(settings['threads'])} threads, float32, medians of ${String(settings['rounds'])} rounds in turn\n`,
+    ...absent,
+  ].join('');
+}
+
+async function comparison(
+  session: Session,
+  {
+    out = join('results', 'bench'),
+    ...rest
+  }: Omit<Parameters<typeof benchPeers>[0], 'command' | 'signal'> & { out?: string | undefined },
+): Promise<Outcome> {
+  await ensureWritable(out);
+  const result = await benchPeers({
+    ...rest,
+    // This very program, with whatever Node was told.
+    command: [process.execPath, ...process.execArgv, process.argv[1]!],
+    signal: session.signal,
+    onTurn: (what, done, total) => session.progress({ what, done, total, detail: '' }),
+  });
+  const picture = await peersPicture(result);
+  const contents = {
+    'peers.json': `${JSON.stringify(result, null, 2)}\n`,
+    ...(picture && { 'peers.svg': picture.svg, 'peers.png': await toPng(picture.svg) }),
+  };
+  const files: string[] = [];
+  for (const [name, content] of Object.entries(contents)) {
+    files.push(join(out, name));
+    await writeFileAtomic(files.at(-1)!, content);
+  }
+  return { json: { ...result, files }, text: `${peersText(result)}\n${files.map((path) => `${path}\n`).join('')}` };
+}
 
 export const benchCommand = defineCommand({
   name: 'bench',
@@ -26,24 +105,27 @@ export const benchCommand = defineCommand({
   examples: [
     ['sparring bench --only products,mlp_train_b128', 'matrix products, and a training step to hold against them'],
     ['sparring bench --json', 'everything, for a program to read'],
+    ['sparring bench --peers', 'everything, beside other systems, as a table and as a plot'],
   ],
-  async run(session, { only, seconds }) {
-    const chosen = only ?? [];
-    const total = names.length - Object.keys(suites).length;
+  async run(session, { only = [], seconds, rounds, networks, peers, out }) {
+    const timing = {
+      only,
+      networks,
+      ...(seconds !== undefined && { seconds }),
+      ...(rounds !== undefined && { rounds }),
+    };
+    if (peers) return comparison(session, { ...timing, out });
+    if (out !== undefined) await ensureWritable(out);
+    const total = chosen(only).length * (rounds ?? 1);
     let done = 0;
     const result = await bench({
-      only: chosen,
-      seconds,
+      ...timing,
       signal: session.signal,
       onResult: (name, { median_s }) => {
-        session.progress({
-          what: name,
-          done: ++done,
-          total: chosen.length === 0 ? total : Math.max(done, chosen.length),
-          detail: `${milliseconds(median_s)} ms`,
-        });
+        session.progress({ what: name, done: ++done, total, detail: `${milliseconds(median_s)} ms` });
       },
     });
+    if (out !== undefined) await writeFileAtomic(join(out, 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
     const rows = Object.entries(result.workloads).map(([name, { median_s, min_s, reps, gflops }]) => [
       name,
       milliseconds(median_s),

@@ -8,7 +8,7 @@ import type { Figure, ResultFile, ResultRow } from './results.js';
 import { BAR, fit, FONT, GRID, INK, MUTED, PAGE, PAPER, SERIES, textWidth } from './theme.js';
 
 /** What vega-lite is given, checked by drawing it: its own types are too wide to help. */
-interface Drawing {
+export interface Drawing {
   title: { text: string; subtitle: string };
   columns: number;
   spacing: number | { row: number; column: number };
@@ -45,7 +45,8 @@ const CONFIG = {
   },
 } as const;
 
-async function draw(drawing: Drawing): Promise<string> {
+/** Draws what vega-lite is given, in the style of all pictures here. */
+export async function draw(drawing: Drawing): Promise<string> {
   const [{ compile }, { parse, View, Warn }] = await Promise.all([import('vega-lite'), import('vega')]);
   const { spec: full } = compile({ ...drawing, config: CONFIG, padding: 16 } as TopLevelSpec);
   const view = new View(parse(full), { renderer: 'none', logLevel: Warn });
@@ -84,7 +85,8 @@ function spread(positions: readonly number[], gap: number): number[] {
   return result;
 }
 
-const LABEL_SIZE = 11;
+/** The size of labels in a picture. */
+export const LABEL_SIZE = 11;
 const PANEL_TITLE = { fontSize: 12, offset: 8, frame: 'group' } as const;
 const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'cross', 'triangle-down'];
 
