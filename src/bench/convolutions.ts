@@ -42,6 +42,7 @@ export const convolutions: readonly Workload[] = Object.entries(shapes).flatMap(
             scope(async () => {
               await plan(x, w, ct);
             }),
+          profile: () => plan.profile(x, w, ct),
           dispose: () => {
             plan.dispose();
             for (const tensor of [x, w, ct]) tensor.dispose();

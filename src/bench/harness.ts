@@ -1,5 +1,6 @@
 /** Times workloads with the `benchmark` library and gives medians, in the form that the peers' programs print. */
 import Benchmark from 'benchmark';
+import type { PlanStep } from '../tensor/plan.js';
 
 /** Something to time. */
 export interface Workload {
@@ -22,6 +23,8 @@ export interface Given {
 /** A workload that is ready to run. */
 export interface Prepared {
   run: () => unknown;
+  /** Runs the plan that the repetitions are made of, and tells of its ops; none where they are more than one plan. */
+  profile?: () => PlanStep[];
   dispose?: () => void;
 }
 
@@ -42,12 +45,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function measure(name: string, run: () => unknown, seconds: number): Promise<number[]> {
+function measure(name: string, run: () => unknown, seconds: number, minSamples: number): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const benchmark = new Benchmark(name, {
       defer: true,
       maxTime: seconds,
-      minSamples: 3,
+      minSamples,
       fn: (deferred: { resolve(): void }) => {
         Promise.resolve(run()).then(() => deferred.resolve(), reject);
       },
@@ -68,8 +71,11 @@ export async function time(
   const { run, dispose } = await prepare(given);
   try {
     const started = performance.now();
-    for (let warm = 0; warm < 3 && performance.now() - started < 1000; warm++) await run();
-    const samples = await measure(name, run, seconds);
+    await run();
+    const first = performance.now() - started;
+    for (let warm = 1; warm < 3 && performance.now() - started < 1000; warm++) await run();
+    // What takes long is not disturbed by what is short, and rounds repeat it anyway.
+    const samples = await measure(name, run, seconds, first > 10_000 * seconds ? 1 : 3);
     const typical = median(samples);
     return {
       median_s: typical,

@@ -2,13 +2,20 @@
 import { environment } from '../environment.js';
 import { SparringError } from '../errors.js';
 import { oneOf } from '../options.js';
+import { allocation } from './allocation.js';
 import { convolutions } from './convolutions.js';
 import { median, time, type Timing, type Workload } from './harness.js';
+import { eventLoop } from './eventLoop.js';
 import { networks } from './networks.js';
 import { products } from './products.js';
+import { scaling } from './scaling.js';
+import type { Investigate } from './study.js';
 
 /** The suites by subject. */
 export const suites: Readonly<Record<string, readonly Workload[]>> = { products, convolutions, networks };
+
+/** The studies by name: what takes more than timing one workload after the other. */
+export const studies: Readonly<Record<string, Investigate>> = { scaling, eventLoop, allocation };
 
 /** What a benchmark run gives: timings by workload, and where they were taken. */
 export interface BenchResult {

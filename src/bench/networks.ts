@@ -2,8 +2,10 @@
 import { softmaxJacobian } from '../autodiff/autodiff.js';
 import * as attacks from '../adversary/index.js';
 import { numbered } from '../adversary/attack.js';
+import { fromArrays, type Dataset } from '../data/dataset.js';
 import { datasets } from '../data/datasets.js';
 import type { Module } from '../nn/module.js';
+import { Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } from '../nn/layers.js';
 import * as models from '../nn/models.js';
 import { constant } from '../nn/schedules.js';
 import { planned } from '../tensor/plan.js';
@@ -15,6 +17,7 @@ import * as methods from '../training/methods.js';
 import { train } from '../training/train.js';
 import type { Given, Prepared, Workload } from './harness.js';
 import { optimizer, trainedNetwork, type NetworkName } from './trained.js';
+import { updatePlan } from './update.js';
 
 const batchSize = 128;
 
@@ -27,13 +30,33 @@ const costs = {
   },
 };
 
+/** The first examples of a data set as tensors. */
+function first(data: Dataset, count: number): { x: Tensor; y: Tensor } {
+  const examples = new Examples(data);
+  const made = scope(() => examples.batch(tensor(numbered(count))));
+  examples.dispose();
+  return made;
+}
+
 /** One training step a repetition, on a new batch each time. */
-async function steps(model: Module, method: Method): Promise<Prepared> {
-  const { train: data } = await datasets.mnist();
-  const events = train(model, data, { method, epochs: 1e6, batchSize, optimizer, schedule: constant() });
+async function steps(model: Module, method: Method, data?: Dataset, size = batchSize): Promise<Prepared> {
+  const examples = data ?? (await datasets.mnist()).train;
+  const events = train(model, examples, {
+    method,
+    epochs: 1e6,
+    batchSize: size,
+    optimizer,
+    schedule: constant(),
+  });
+  const { x, y } = first(examples, size);
+  const update = updatePlan(model, method);
   return {
     run: () => events.next(),
-    dispose: () => void events.return(undefined as never).then(() => model.dispose()),
+    profile: () => update.profile(x, y),
+    dispose: () => {
+      void events.return(undefined as never).then(() => model.dispose());
+      for (const part of [update, x, y]) part.dispose();
+    },
   };
 }
 
@@ -45,10 +68,7 @@ async function subject(
 ): Promise<{ model: Module; x: Tensor; y: Tensor }> {
   const model = await trainedNetwork(name, given);
   const { test } = await datasets.mnist();
-  const examples = new Examples(test);
-  const { x, y } = scope(() => examples.batch(tensor(numbered(count))));
-  examples.dispose();
-  return { model: model.eval(), x, y };
+  return { model: model.eval(), ...first(test, count) };
 }
 
 const attacked =
@@ -97,7 +117,50 @@ const jacobian =
     };
   };
 
-export const networks: readonly Workload[] = (['mlp', 'lenet'] as const).flatMap((name) => {
+/** A small network of four convolutions for images of [3, 32, 32]. */
+function cifar(): Module {
+  const convolution = (from: number, to: number, stream: number): Module[] => [
+    new Conv2d(from, to, { kernel: 3, padding: 1, seed: 1, stream }),
+    new ReLU(),
+  ];
+  return new Sequential(
+    ...convolution(3, 64, 0),
+    ...convolution(64, 64, 1),
+    new MaxPool2d({ kernel: 2 }),
+    ...convolution(64, 128, 2),
+    ...convolution(128, 128, 3),
+    new MaxPool2d({ kernel: 2 }),
+    new Flatten(),
+    new Linear(128 * 8 * 8, 256, { seed: 1, stream: 4 }),
+    new ReLU(),
+    new Linear(256, 10, { seed: 1, stream: 5 }),
+  );
+}
+
+const cifarBatch = 64;
+const cifarForward = 2 * (32 * 32 * 64 * 9 * (3 + 64) + 16 * 16 * 128 * 9 * (64 + 128) + 128 * 8 * 8 * 256 + 256 * 10);
+const cifarFirst = 2 * 32 * 32 * 64 * 9 * 3;
+
+/** Images without a pattern: a training step takes as long on them. */
+const cifarImages = (): Dataset => {
+  const count = 8 * cifarBatch;
+  return fromArrays({
+    inputs: Uint8Array.from({ length: count * 3 * 32 * 32 }, (_, at) => (at * 7919) % 251),
+    labels: Uint8Array.from({ length: count }, (_, at) => at % 10),
+    shape: [3, 32, 32],
+    classes: 10,
+    scale: 1 / 255,
+  });
+};
+
+const cifarTraining: Workload = {
+  name: 'cifar_train_b64',
+  items: cifarBatch,
+  flops: cifarBatch * (3 * cifarForward - cifarFirst),
+  prepare: () => steps(cifar(), methods.normal(), cifarImages(), cifarBatch),
+};
+
+const ofMnist: readonly Workload[] = (['mlp', 'lenet'] as const).flatMap((name) => {
   const fresh = (): Module => models[name]({ seed: 1 });
   const { forward, first } = costs[name];
   const classes = 10;
@@ -139,3 +202,5 @@ export const networks: readonly Workload[] = (['mlp', 'lenet'] as const).flatMap
     { name: `${name}_infer_b500`, items: 500, flops: 500 * forward, prepare: inference(name, 500) },
   ];
 });
+
+export const networks: readonly Workload[] = [...ofMnist, cifarTraining];

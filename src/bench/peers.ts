@@ -101,7 +101,7 @@ export const peers: readonly Peer[] = [
         ? undefined
         : [
             { label: '', words, env: {} },
-            { label: 'tuned', words: [...words, '--flush-denormals'], env: tuned() },
+            { label: 'tuned', words: [...words, '--tuned'], env: tuned() },
           ];
     },
   },

@@ -1,21 +1,26 @@
 /** `sparring bench` */
 import { join } from 'node:path';
-import { bench, chosen, suites } from '../bench/index.js';
+import { bench, chosen, studies, suites } from '../bench/index.js';
+import { profile } from '../bench/profile.js';
 import { benchPeers, peersPicture, type PeersResult } from '../bench/peers.js';
+import type { Study } from '../bench/study.js';
+import { environment } from '../environment.js';
 import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
 import { toPng } from '../report/picture.js';
 import { defineCommand, type Outcome } from './command.js';
+import { refusal } from './failure.js';
 import { grid } from './grid.js';
 import type { Session } from './session.js';
 import { oneOf } from '../options.js';
-import { Fault, flag, folder, list, option, real, whole, type Kind } from './values.js';
+import { either, Fault, flag, folder, list, option, real, whole, type Kind } from './values.js';
 
 const names = [
+  ...Object.keys(studies),
   ...Object.keys(suites),
   ...Object.values(suites).flatMap((workloads) => workloads.map(({ name }) => name)),
 ];
 
-/** A suite, a workload, or how the names of some begin. */
+/** A study, a suite, a workload, or how the names of some begin. */
 const wish: Kind<string> = {
   placeholder: 'name',
   read(text) {
@@ -25,7 +30,9 @@ const wish: Kind<string> = {
 };
 
 const options = {
-  only: option(list(wish), 'suites or workloads to time, or how their names begin', { fallbackText: 'all' }),
+  only: option(list(wish), 'studies, suites or workloads, or how their names begin', {
+    fallbackText: 'all but the studies',
+  }),
   seconds: option(real({ least: 0.01 }), 'about how long each workload is timed', {
     fallbackText: '1; with --peers 0.3',
   }),
@@ -36,6 +43,7 @@ const options = {
     fallbackText: 'they are trained first',
   }),
   peers: flag('time PyTorch, TensorFlow.js and onnxruntime in turn with sparring, those that are installed'),
+  profile: flag('tell what each op of the workloads takes, instead of timing the whole'),
   out: option(folder, 'where the result goes as a file, with --peers also as a plot', {
     fallbackText: 'nowhere; with --peers results/bench',
   }),
@@ -95,27 +103,92 @@ async function comparison(
   return { json: { ...result, files }, text: `${peersText(result)}\n${files.map((path) => `${path}\n`).join('')}` };
 }
 
+/** The file of what was measured, where one is wished for. */
+async function keep(out: string | undefined, name: string, json: unknown): Promise<void> {
+  if (out !== undefined) await writeFileAtomic(join(out, `${name}.json`), `${JSON.stringify(json, null, 2)}\n`);
+}
+
+interface Timing {
+  only: readonly string[];
+  networks: string | undefined;
+  seconds?: number;
+  out?: string | undefined;
+}
+
+async function profiled(session: Session, { only, networks, seconds = 1, out }: Timing): Promise<Outcome> {
+  const workloads = chosen(only);
+  const profiles = [];
+  for (const [done, workload] of workloads.entries()) {
+    session.signal.throwIfAborted();
+    session.progress({ what: workload.name, done, total: workloads.length, detail: '' });
+    profiles.push(await profile(workload, { seconds, networks }));
+  }
+  const text = profiles.map(({ name, seconds: total, gflops, ops }) =>
+    grid([
+      [`${name}, ${milliseconds(total)} ms, ${gflops.toFixed(1)} GFLOP/s`, 'calls', 'ms', 'share', 'GFLOP/s'],
+      ...ops.map(({ op, shape, calls, seconds: taken, share, gflops: rate }) => [
+        `${op} [${shape.join(',')}]`,
+        String(calls),
+        milliseconds(taken),
+        `${(100 * share).toFixed(1)} %`,
+        rate === undefined ? '' : rate.toFixed(1),
+      ]),
+    ]),
+  );
+  const json = { meta: environment(), profiles };
+  await keep(out, 'profile', json);
+  return { json, text: text.join('\n') };
+}
+
+async function studied(session: Session, { only, seconds = 1, out }: Timing): Promise<Outcome> {
+  const found: Record<string, Study> = {};
+  for (const name of only) {
+    const onProgress = (what: string, done: number, total: number): void => {
+      session.progress({ what, done, total, detail: '' });
+    };
+    found[name] = await studies[name]!({ seconds, signal: session.signal, onProgress });
+  }
+  const text = Object.values(found).map(({ rows, findings }) => {
+    const columns = Object.keys(rows[0] ?? {});
+    return `${grid([columns, ...rows.map((row) => columns.map((column) => String(row[column])))])}${findings.map((each) => `${each}\n`).join('')}`;
+  });
+  const json = { meta: environment(), studies: found };
+  await keep(out, 'studies', json);
+  return { json, text: text.join('\n') };
+}
+
 export const benchCommand = defineCommand({
   name: 'bench',
   summary: 'time the engine, training steps and attacks',
   description:
     `Times workloads (suites ${Object.keys(suites).join(', ')}) on this machine: median and least time of a repetition, and the rate ` +
-    'of the floating-point operations that its matrix products and convolutions need. Network workloads want MNIST.',
+    'of the floating-point operations that its matrix products and convolutions need. Network workloads want MNIST. ' +
+    `Studies (${Object.keys(studies).join(', ')}) tell how time and memory grow, how long Node is kept from other work, and whether steps go on asking for memory.`,
   options,
   examples: [
     ['sparring bench --only products,mlp_train_b128', 'matrix products, and a training step to hold against them'],
+    ['sparring bench --profile --only mlp_lwa_alpha_b128', 'where the time of a training step goes'],
+    ['sparring bench --only scaling,eventLoop', 'how time grows with size, and whether Node goes on serving meanwhile'],
     ['sparring bench --json', 'everything, for a program to read'],
     ['sparring bench --peers', 'everything, beside other systems, as a table and as a plot'],
   ],
-  async run(session, { only = [], seconds, rounds, networks, peers, out }) {
+  async run(session, { only = [], seconds, rounds, networks, peers, profile: wanted, out }) {
     const timing = {
       only,
       networks,
       ...(seconds !== undefined && { seconds }),
       ...(rounds !== undefined && { rounds }),
     };
+    const studying = only.filter((name) => Object.hasOwn(studies, name));
+    const ways = [peers && '--peers', wanted && '--profile', studying.length > 0 && `--only ${studying.join()}`];
+    const given = ways.filter((way) => way !== false);
+    if (given.length > 1) throw refusal(`expected one of ${either(given)}, received ${given.join(' ')}`);
+    if (studying.length > 0 && studying.length < only.length)
+      throw refusal(`--only: expected studies or workloads, received both`);
     if (peers) return comparison(session, { ...timing, out });
     if (out !== undefined) await ensureWritable(out);
+    if (wanted) return profiled(session, { ...timing, out });
+    if (studying.length > 0) return studied(session, { ...timing, only: studying, out });
     const total = chosen(only).length * (rounds ?? 1);
     let done = 0;
     const result = await bench({
@@ -125,7 +198,7 @@ export const benchCommand = defineCommand({
         session.progress({ what: name, done: ++done, total, detail: `${milliseconds(median_s)} ms` });
       },
     });
-    if (out !== undefined) await writeFileAtomic(join(out, 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
+    await keep(out, 'bench', result);
     const rows = Object.entries(result.workloads).map(([name, { median_s, min_s, reps, gflops }]) => [
       name,
       milliseconds(median_s),
