@@ -175,14 +175,20 @@ export {
 export {
   evaluate,
   transferred,
-  type AttackName,
+  type Distances,
   type EvaluateOptions,
   type Evaluation,
+  type Outcomes,
   type RobustFigure,
 } from './evaluation/evaluate.js';
 export { outcomes, type OutcomesOptions } from './evaluation/outcomes.js';
 export { pockets, type PocketOptions } from './evaluation/pockets.js';
 export { robustness } from './evaluation/robustness.js';
+export type { AttackChoice, AttackEntry, AttackName } from './evaluation/choices.js';
+export { diagnose, type DiagnoseOptions, type Flag, type FlagName } from './evaluation/flags.js';
+export type { WorstInputs } from './evaluation/ledger.js';
+export { readManifest, writeAdversarialSet, type Manifest, type SetOrigin } from './evaluation/adversarialSet.js';
+export { verifyAdversarialSet, type Verification, type VerifiedSet } from './evaluation/verify.js';
 export { accuracyCurve, type CurveOptions, type CurvePoint } from './evaluation/curve.js';
 
 export {

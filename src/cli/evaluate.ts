@@ -1,11 +1,15 @@
 /** `sparring evaluate` */
-import { evaluate } from '../evaluation/evaluate.js';
-import { accuracy as accuracyText } from '../report/format.js';
+import { writeAdversarialSet } from '../evaluation/adversarialSet.js';
+import type { AttackChoice, AttackName } from '../evaluation/choices.js';
+import { evaluate, type Evaluation } from '../evaluation/evaluate.js';
+import { ensureWritable } from '../io/atomic.js';
+import { accuracy as accuracyText, duration, significant } from '../report/format.js';
+import { loadNetwork } from '../training/network.js';
 import { defineCommand } from './command.js';
 import { grid } from './grid.js';
-import { attackNames, epsilons, measuring } from './options.js';
+import { attackNames, checkWritable, epsilons, measuring } from './options.js';
 import { readSubject } from './subject.js';
-import { choice, either, file, list, option } from './values.js';
+import { choice, either, file, flag, folder, list, option } from './values.js';
 
 const options = {
   attacks: option(list(choice(attackNames)), `attacks: of ${either(attackNames)}`, {
@@ -13,7 +17,62 @@ const options = {
   }),
   epsilons,
   ...measuring,
+  survivors: flag('give each attack only the images that withstood the ones before'),
+  source: option(file, 'another network, on which each attack makes its images as well (transfer)', {
+    fallbackText: 'none',
+  }),
+  checkpoint: option(file, 'file that an interrupted evaluation is taken up from', { fallbackText: 'none' }),
+  out: option(folder, 'where the worst adversarial images go, with a manifest that sparring verify checks', {
+    fallbackText: 'nowhere',
+  }),
 };
+
+/** The attacks as they are run here: minimal as it is run by `sparring attack`, with its distances. */
+const chosen = (name: AttackName): AttackChoice =>
+  name === 'minimal' ? [name, { linearize: 'logits', steps: 50 }] : name;
+
+/** What the attacks left, one line a length. */
+function accuracies({ norm, robust, worst }: Evaluation): string {
+  const labels = [...new Set(robust.map(({ attack }) => attack))];
+  const together = labels.length > 1;
+  return grid([
+    [`${norm} length`, ...labels, ...(together ? ['the worst'] : [])],
+    ...worst.map(({ epsilon, accuracy }) => [
+      String(epsilon),
+      ...robust.filter((figure) => figure.epsilon === epsilon).map((figure) => accuracyText(figure.accuracy, 2)),
+      ...(together ? [accuracyText(accuracy, 2)] : []),
+    ]),
+  ]);
+}
+
+/** What the attacks took, one line each; a distance attack ran once for all lengths. */
+function costs({ robust }: Evaluation): string {
+  const labels = [...new Set(robust.map(({ attack }) => attack))];
+  const row = (label: string): string[] => {
+    const all = robust.filter(({ attack }) => attack === label);
+    const runs = all[0]!.distance ? all.slice(0, 1) : all;
+    const sum = (key: 'attacked' | 'queries' | 'backwards' | 'seconds'): number =>
+      runs.reduce((total, run) => total + run[key], 0);
+    const attacked = Math.max(1, sum('attacked'));
+    return [
+      label,
+      String(sum('attacked')),
+      significant(sum('queries') / attacked),
+      significant(sum('backwards') / attacked),
+      duration(sum('seconds')),
+    ];
+  };
+  return grid([['attack', 'images', 'forwards each', 'backwards each', 'time'], ...labels.map(row)]);
+}
+
+const distances = ({ distances: all, norm }: Evaluation): string =>
+  all
+    .map(({ attack, examples, found, median, quantiles }) => {
+      const [low, high] = [quantiles[1]!.distance, quantiles[3]!.distance];
+      const text = (distance: number | null): string => (distance === null ? 'beyond' : significant(distance));
+      return `${attack}: ${norm} distance ${text(median)} in the median, ${text(low)} to ${text(high)} for the middle half; found for ${found} of ${examples}\n`;
+    })
+    .join('');
 
 /** Measures what a network withstands. */
 export const evaluateCommand = defineCommand({
@@ -21,7 +80,8 @@ export const evaluateCommand = defineCommand({
   summary: 'measure what a network withstands',
   description:
     'Measures a network that sparring train has saved: how many images it classifies rightly, clean, under each attack at ' +
-    'each length, and under the worst of the attacks, image by image. Images that are misclassified clean count as wrong everywhere.',
+    'each length, and under the worst of the attacks, image by image. Images that are misclassified clean count as wrong ' +
+    'everywhere. Signs that the network hides its gradients are told as warnings.',
   operand: { placeholder: 'network', description: 'file that sparring train has written', kind: file },
   options,
   examples: [
@@ -34,45 +94,70 @@ export const evaluateCommand = defineCommand({
       'sparring evaluate lwa.safetensors --norm linf --epsilons 0.1 --clip 0 1 --json',
       'fast gradient signs, for a program to read',
     ],
+    [
+      'sparring evaluate lwa.safetensors --survivors --clip 0 1 --out adversarial',
+      'each attack on what is left, and the worst images kept for sparring verify',
+    ],
   ],
   async run(session, options, [path]) {
-    const { norm, batchSize, attacks: chosen, epsilons: lengths } = options;
-    const [attacks, epsilons] = [[...new Set(chosen)], [...new Set(lengths)]];
+    const { norm, batchSize, survivors, out, checkpoint, split, limit } = options;
+    const [names, epsilons] = [[...new Set(options.attacks)], [...new Set(options.epsilons)]];
     const { network, images, clip, title } = await readSubject(path!, options, {
       flag: '--epsilons',
       values: epsilons,
     });
-    const runs = attacks.length * epsilons.length;
-    let finished = 0;
+    const source = options.source === undefined ? undefined : (await loadNetwork(options.source)).network;
+    if (out !== undefined) await ensureWritable(out);
+    if (checkpoint !== undefined) {
+      await checkWritable(checkpoint);
+      session.saved = () => `what is done is in ${checkpoint}; the same command goes on from it`;
+    }
+    const transfers = source && names.map((name) => ({ name, label: `${name} transferred`, source }));
+    const attacks = [...names.map(chosen), ...(transfers ?? [])];
+    const seen: string[] = [];
     const evaluation = await evaluate(network, images, {
       attacks,
       epsilons,
       norm,
       batchSize,
+      survivorsOnly: survivors,
+      keepInputs: out !== undefined,
       signal: session.signal,
       ...(clip && { clip }),
-      onProgress: (done, total, what) => {
+      ...(checkpoint !== undefined && { checkpoint }),
+      onProgress: (done, total, what, epsilon) => {
+        const run = `${what} ${epsilon ?? ''}`;
+        if (seen.at(-1) !== run) seen.push(run);
+        const detail = epsilon === undefined ? `${norm} distances` : `${norm} length ${epsilon}`;
         session.progress({
           what,
-          done: finished * total + done,
-          total: runs * total,
-          detail: `${norm} length ${epsilons[Math.floor(finished / attacks.length)]}`,
+          done: (seen.length - 1) * total + done,
+          total: Math.max(seen.length, attacks.length * epsilons.length) * total,
+          detail,
         });
-        if (done === total) finished++;
       },
     });
-    const { clean, robust, worst } = evaluation;
-    const together = attacks.length > 1;
-    const rows = worst.map(({ epsilon, accuracy }) => [
-      String(epsilon),
-      ...robust.filter((figure) => figure.epsilon === epsilon).map((figure) => accuracyText(figure.accuracy, 2)),
-      ...(together ? [accuracyText(accuracy, 2)] : []),
-    ]);
+    const manifest =
+      out === undefined
+        ? undefined
+        : await writeAdversarialSet(out, evaluation, {
+            network: path!,
+            data: images,
+            split,
+            limit,
+            attacks: [...new Set(evaluation.robust.map(({ attack }) => attack))],
+          });
+    // What became of each image goes to the files.
+    const figures = { ...evaluation, outcomes: undefined, worstInputs: undefined };
+    const warnings = evaluation.flags.map(({ message }) => `warning: ${message}\n`).join('');
     return {
-      json: { network: path, data: images.name, split: options.split, clip: clip ?? null, ...evaluation },
+      json: { network: path, data: images.name, split, ...figures, ...(manifest && { out, sets: manifest.sets }) },
       text:
-        `${title}accuracy in %, ± 95 % interval; clean ${accuracyText(clean, 2)}\n\n` +
-        grid([[`${norm} length`, ...attacks, ...(together ? ['the worst'] : [])], ...rows]),
+        `${title}accuracy in %, ± 95 % interval; clean ${accuracyText(evaluation.clean, 2)}` +
+        `${survivors ? '; each attack on what withstood those before it' : ''}\n\n` +
+        `${accuracies(evaluation)}\n${costs(evaluation)}` +
+        [distances(evaluation), warnings].map((part) => (part === '' ? '' : `\n${part}`)).join('') +
+        (out === undefined ? '' : `\nthe worst images are in ${out}; sparring verify ${out} scores them again\n`),
     };
   },
 });

@@ -11,12 +11,14 @@ import { refusal } from './failure.js';
 import { infoCommand } from './info.js';
 import { reproduceCommand } from './reproduce.js';
 import { trainCommand } from './train.js';
+import { verifyCommand } from './verify.js';
 
 const commands = [
   reproduceCommand,
   trainCommand,
   attackCommand,
   evaluateCommand,
+  verifyCommand,
   dataCommand,
   infoCommand,
   benchCommand,

@@ -124,7 +124,8 @@ test('train, attack, evaluate: one file carries the network from each to the nex
   t.match(shortest.stdout, /attack +fmn, norm linf\n/, 'no length is asked of an attack that finds its own');
   t.match(shortest.stdout, /images turned +\d+, median linf length 0\.\d+\n/);
   t.match(minimal.stdout, /attack +minimal, norm linf, linearize logits, steps 50\n/);
-  const [title, images, legend, blank, head, ...rows] = table.stdout.trimEnd().split('\n');
+  const [accuracies, costs] = table.stdout.trimEnd().split(/\n\n(?= {2}attack)/);
+  const [title, images, legend, blank, head, ...rows] = accuracies!.split('\n');
   t.match(title!, /network\.safetensors: mlp trained by lwa on sample$/);
   t.equal(images, '83 validation images of sample, not clipped');
   const clean = accuracyText(trained.accuracy.validation, 2);
@@ -136,6 +137,11 @@ test('train, attack, evaluate: one file carries the network from each to the nex
     [5, 5],
   );
   t.deepEqual([...new Set([head, ...rows].map((row) => row!.length))].length, 1, 'in columns');
+  t.match(
+    costs!,
+    /^ {2}attack +images +forwards each +backwards each +time\n {2}advLossSign +166 +2\.00 +1\.00 +[\d.]+ m?s\n/,
+  );
+  t.match(costs!, /\n {2}advAlpha +166 +2\.00 +10\.0 /, 'what each attack took, over both lengths');
   await rm(dir, { recursive: true });
 });
 

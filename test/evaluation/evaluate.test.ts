@@ -79,23 +79,23 @@ test('accuracyCurve: the two attacks by the loss share its gradient', async (t) 
 test('evaluate: agrees with hand counts, with the attacks, with transferred and with the curve', async (t) => {
   const { model, other, data } = await specimen();
   const { x, y } = plain(data);
-  const epsilons = [0, 0.3, 30];
   const right = (net: Target, inputs: Tensor): boolean[] => predictions(net, inputs).map((label, i) => label === y[i]);
   const clean = right(model, x);
   t.deepEqual(await accuracy(model, data), { correct: clean.filter(Boolean).length, total: 130 }, 'accuracy counts');
   for (const norm of normNames) {
-    const result = await evaluate(model, data, { epsilons, norm, attacks: [...names, 'minimal'] });
+    const epsilons = [0, 0.3, norm === 'linf' ? 1 : 28];
+    const result = await evaluate(model, data, { epsilons, norm, attacks: [...names] });
     const curve = await accuracyCurve(model, data, { epsilons, norm });
     t.equal(result.examples, 130, `${norm}: examples`);
     t.deepEqual(result.clean, figure(clean), 'clean');
     t.deepEqual(
       result.robust.map(({ attack, epsilon, norm: by }) => `${attack} ${epsilon} ${by}`),
-      epsilons.flatMap((epsilon) => [...names, 'minimal'].map((name) => `${name} ${epsilon} ${norm}`)),
+      epsilons.flatMap((epsilon) => names.map((name) => `${name} ${epsilon} ${norm}`)),
       'one figure each',
     );
     for (const [at, epsilon] of epsilons.entries()) {
       const stands = clean.map(() => true);
-      for (const name of [...names, 'minimal'] as const) {
+      for (const name of names) {
         const { adversarial, success, queries } = await attacks[name](model, x, y, { epsilon, norm });
         const standing = right(model, adversarial);
         standing.forEach((value, i) => (stands[i] &&= value));
@@ -112,7 +112,7 @@ test('evaluate: agrees with hand counts, with the attacks, with transferred and 
           'queries',
         );
         t.ok(found.seconds >= 0 && found.accuracy.mean <= result.clean.mean, 'no more than clean');
-        if (name !== 'minimal') t.deepEqual(curve[at]!.accuracy[name], found.accuracy, 'the curve');
+        t.deepEqual(curve[at]!.accuracy[name], found.accuracy, 'the curve');
         t.deepEqual(
           await transferred(model, model, data, { attack: name, epsilon, norm }),
           found.accuracy,
@@ -166,7 +166,7 @@ test('evaluate: a wrong input that the perturbation would put right still counts
 test("evaluate: intervals are Wilson's", async (t) => {
   const { model, data } = await specimen();
   const { robust, clean, worst } = await evaluate(model, data, {
-    epsilons: [0.5, 30],
+    epsilons: [0.5, 28],
     attacks: ['advLoss', 'advAlpha'],
   });
   for (const { mean, low, high, n } of [
@@ -433,14 +433,6 @@ test('evaluate: what it refuses', async (t) => {
     () => accuracyCurve(inverse, late, { epsilons }),
     'NOT_FINITE',
     'accuracyCurve: expected finite logits',
-    'for input 35',
-  );
-  await refused(
-    t,
-    'a late infinity',
-    () => evaluate(inverse, late, { epsilons }),
-    'NOT_FINITE',
-    'expected finite logits',
     'for input 35',
   );
 });
