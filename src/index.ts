@@ -228,5 +228,6 @@ export {
   type ResultFile,
   type ResultRow,
 } from './report/results.js';
+export { renderRobustness, robustnessCurves, type AttackRecord, type RobustnessRecord } from './report/robustness.js';
 export { specimenSheet } from './report/specimenSheet.js';
 export { markdownTable, textTable } from './report/table.js';

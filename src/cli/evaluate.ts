@@ -2,8 +2,9 @@
 import { writeAdversarialSet } from '../evaluation/adversarialSet.js';
 import type { AttackChoice, AttackName } from '../evaluation/choices.js';
 import { evaluate, type Evaluation } from '../evaluation/evaluate.js';
-import { ensureWritable } from '../io/atomic.js';
+import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
 import { accuracy as accuracyText, duration, significant } from '../report/format.js';
+import { renderRobustness } from '../report/robustness.js';
 import { loadNetwork } from '../training/network.js';
 import { defineCommand } from './command.js';
 import { grid } from './grid.js';
@@ -22,6 +23,7 @@ const options = {
     fallbackText: 'none',
   }),
   checkpoint: option(file, 'file that an interrupted evaluation is taken up from', { fallbackText: 'none' }),
+  report: option(file, 'where a page with curves, tables and warnings goes (HTML)', { fallbackText: 'nowhere' }),
   out: option(folder, 'where the worst adversarial images go, with a manifest that sparring verify checks', {
     fallbackText: 'nowhere',
   }),
@@ -100,14 +102,15 @@ export const evaluateCommand = defineCommand({
     ],
   ],
   async run(session, options, [path]) {
-    const { norm, batchSize, survivors, out, checkpoint, split, limit } = options;
+    const { norm, batchSize, survivors, out, report, checkpoint, split, limit } = options;
     const [names, epsilons] = [[...new Set(options.attacks)], [...new Set(options.epsilons)]];
-    const { network, images, clip, title } = await readSubject(path!, options, {
+    const { network, model, training, images, clip, title } = await readSubject(path!, options, {
       flag: '--epsilons',
       values: epsilons,
     });
     const source = options.source === undefined ? undefined : (await loadNetwork(options.source)).network;
     if (out !== undefined) await ensureWritable(out);
+    if (report !== undefined) await checkWritable(report);
     if (checkpoint !== undefined) {
       await checkWritable(checkpoint);
       session.saved = () => `what is done is in ${checkpoint}; the same command goes on from it`;
@@ -147,16 +150,26 @@ export const evaluateCommand = defineCommand({
             limit,
             attacks: [...new Set(evaluation.robust.map(({ attack }) => attack))],
           });
+    if (report !== undefined)
+      await writeFileAtomic(report, await renderRobustness([{ model, method: training.method, ...evaluation }]));
     // What became of each image goes to the files.
     const figures = { ...evaluation, outcomes: undefined, worstInputs: undefined };
     const warnings = evaluation.flags.map(({ message }) => `warning: ${message}\n`).join('');
     return {
-      json: { network: path, data: images.name, split, ...figures, ...(manifest && { out, sets: manifest.sets }) },
+      json: {
+        network: path,
+        data: images.name,
+        split,
+        ...figures,
+        report: report ?? null,
+        ...(manifest && { out, sets: manifest.sets }),
+      },
       text:
         `${title}accuracy in %, ± 95 % interval; clean ${accuracyText(evaluation.clean, 2)}` +
         `${survivors ? '; each attack on what withstood those before it' : ''}\n\n` +
         `${accuracies(evaluation)}\n${costs(evaluation)}` +
         [distances(evaluation), warnings].map((part) => (part === '' ? '' : `\n${part}`)).join('') +
+        (report === undefined ? '' : `\nthe report is ${report}\n`) +
         (out === undefined ? '' : `\nthe worst images are in ${out}; sparring verify ${out} scores them again\n`),
     };
   },

@@ -4,6 +4,7 @@ import type { Attack, AttackOptions, Target } from '../adversary/attack.js';
 import * as attacks from '../adversary/index.js';
 import { SparringError } from '../errors.js';
 import { oneOf } from '../options.js';
+import { Tensor } from '../tensor/tensor.js';
 
 /** The attacks by name. */
 export type AttackName = keyof typeof attacks;
@@ -79,12 +80,13 @@ function asEntry(choice: AttackChoice, refuse: (what: string) => never): AttackE
 /** The targets of a targeted attack, a class for each example of the data set. */
 function targetsOf(options: AnyOptions, examples: number, refuse: (what: string) => never): Int32Array | undefined {
   const { targets, targeted } = options;
-  if (targets === undefined) {
+  // A number of targets is another option, of attacks that choose them themselves.
+  if (targets === undefined || typeof targets === 'number') {
     if (targeted === true) refuse(`targeted: expected targets, one for each of ${examples} examples, received none`);
     return undefined;
   }
-  const numbers =
-    Array.isArray(targets) || ArrayBuffer.isView(targets) ? Array.from(targets as ArrayLike<unknown>) : [];
+  const given = targets instanceof Tensor ? targets.data() : targets;
+  const numbers = Array.isArray(given) || ArrayBuffer.isView(given) ? Array.from(given as ArrayLike<unknown>) : [];
   if (numbers.length !== examples || !numbers.every((each) => Number.isInteger(each)))
     refuse(`targets: expected ${examples} classes, one an example, received ${numbers.length}`);
   return Int32Array.from(numbers as number[]);
@@ -116,12 +118,13 @@ export function choose(call: string, choices: readonly AttackChoice[], examples:
     if (given !== undefined) refuse(`options.${given}: expected among the options of ${call}, for all attacks alike`);
     if (labels.has(label)) refuse(`expected different labels, received '${label}' twice`);
     labels.add(label);
-    const rest = Object.fromEntries(Object.entries(options).filter(([key]) => key !== 'targets'));
+    const each = targetsOf(options, examples, refuse);
+    const rest = Object.entries(options).filter(([key]) => each === undefined || key !== 'targets');
     return {
       label,
       run: (attack ?? attacks[name as AttackName]) as Chosen['run'],
-      options: rest,
-      targets: targetsOf(options, examples, refuse),
+      options: Object.fromEntries(rest),
+      targets: each,
       source,
       distance: distance ?? (attack === undefined && distanceAttacks.includes(name)),
     };

@@ -58,7 +58,7 @@ export async function draw(drawing: Drawing): Promise<string> {
 }
 
 const provenance = ({ profile, seeds }: ResultFile) =>
-  `${plural(seeds.length, 'seed')}, ${displayName(profile)} profile`;
+  seeds.length === 0 ? '' : `${plural(seeds.length, 'seed')}, ${displayName(profile)} profile`;
 
 const clamp = (value: number) => Math.min(1, Math.max(0, value));
 

@@ -18,7 +18,7 @@ test('evaluate --out and verify: the worst images are kept, and scored again', a
   const asked = `evaluate ${network} --attacks advLoss,minimal --epsilons 0.3,1 --clip 0 1 --limit 60 --survivors`;
   const [first, table] = await Promise.all([
     sparring(`${asked} --json --quiet --source ${other} --out ${out} --checkpoint ${checkpoint}`),
-    sparring(`${asked} --norm linf --epsilons 0.5`),
+    sparring(`${asked} --norm linf --epsilons 0.5 --report ${join(dir, 'report.html')}`),
   ]);
   t.deepEqual([first.code, first.stderr], [0, ''], 'quiet is quiet');
   const evaluated = JSON.parse(first.stdout) as Evaluated;
@@ -40,6 +40,9 @@ test('evaluate --out and verify: the worst images are kept, and scored again', a
   );
   t.match(table.stdout, /; each attack on what withstood those before it\n/);
   t.match(table.stdout, /\nminimal: linf distance [\d.]+ in the median, [\d.]+ to .* for the middle half; found for/);
+
+  t.match(await readFile(join(dir, 'report.html'), 'utf8'), /<h1>What MLP, Normal withstands<\/h1>/, 'a report');
+  t.match(table.stdout, /\nthe report is .*report\.html\n$/);
 
   const again = await sparring(`${asked} --json --source ${other} --out ${out} --checkpoint ${checkpoint}`);
   t.deepEqual((JSON.parse(again.stdout) as Evaluated).robust, evaluated.robust, 'from the checkpoint, times and all');
