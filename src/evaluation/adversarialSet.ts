@@ -72,8 +72,9 @@ export interface SetOrigin {
   /** The file of the network. */
   network: string;
   data: Dataset;
+  /** Which part of the data set, and how many of its first examples at most; all by default. */
   split: string;
-  limit: number | undefined;
+  limit?: number | undefined;
   /** Which attacks were run. */
   attacks: readonly string[];
 }
@@ -89,6 +90,8 @@ export interface SetOrigin {
  * @returns The manifest.
  * @throws SparringError `INVALID_ARGUMENT` for an evaluation that kept no inputs, `WRITE_FAILED` when the folder cannot
  * be written, `NOT_FOUND` when the network's file is gone.
+ *
+ * For an example see `verifyAdversarialSet`.
  */
 export async function writeAdversarialSet(
   folder: string,

@@ -1,5 +1,6 @@
 /** What an evaluation has found so far, example by example, and the file that it can be taken up again from. */
 import { access } from 'node:fs/promises';
+import * as v from 'valibot';
 import { SparringError } from '../errors.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { badFile } from '../io/bytes.js';
@@ -63,11 +64,27 @@ export interface Ledger {
 
 const format = 'sparring-evaluation';
 
+const amount = v.pipe(v.number(), v.minValue(0));
+
 /** What the file says of itself. */
-interface Head extends Identity {
-  format: typeof format;
-  runs: Omit<Run, 'fates' | 'lengths' | 'epsilon'>[];
-}
+const headSchema = v.strictObject({
+  format: v.literal(format),
+  model: v.string(),
+  data: v.string(),
+  settings: v.string(),
+  runs: v.array(
+    v.strictObject({
+      label: v.string(),
+      done: amount,
+      queries: amount,
+      backwards: amount,
+      seconds: amount,
+      misreported: amount,
+    }),
+  ),
+});
+
+type Head = v.InferOutput<typeof headSchema>;
 
 function encode({ runs, worst }: Ledger, identity: Identity): Uint8Array {
   const tensors = new Map<string, SafetensorsEntry>();
@@ -122,8 +139,7 @@ export class Checkpoint {
     const { tensors, metadata } = decodeSafetensors(await readBytes(this.path), this.path);
     let head: Head;
     try {
-      head = JSON.parse(metadata['evaluation'] ?? '') as Head;
-      if ((head.format as unknown) !== format) throw new Error('another format');
+      head = v.parse(headSchema, JSON.parse(metadata['evaluation'] ?? ''));
     } catch (cause) {
       throw badFile(this.path, 'expected the checkpoint of an evaluation, received a file that is none', cause);
     }

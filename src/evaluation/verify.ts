@@ -97,6 +97,26 @@ function cleanOf({ inputs, labels, rows, scale, shape }: Dataset): { x: Float32A
  * @returns What was found, and how it differs from what the manifest says.
  * @throws SparringError `SHAPE_MISMATCH` for examples that the network does not take. Files that are missing or damaged
  * are differences.
+ *
+ * @example
+ * ```ts
+ * import { mkdtemp, readFile } from 'node:fs/promises';
+ * import { tmpdir } from 'node:os';
+ * import { join } from 'node:path';
+ * import * as s from 'sparring';
+ *
+ * const folder = await mkdtemp(join(tmpdir(), 'example-'));
+ * const network = join(folder, 'network.safetensors');
+ * const model = s.models.mlp({ hidden: [8], seed: 1 }).eval();
+ * await s.saveSafetensors(network, model.stateDict());
+ * const data = s.take((await s.datasets.sample()).test, 20);
+ * const evaluation = await s.evaluate(model, data, { attacks: ['advLoss'], epsilons: [0.5], keepInputs: true });
+ * await s.writeAdversarialSet(folder, evaluation, { network, data, split: 'test', attacks: ['advLoss'] });
+ *
+ * const manifest = await s.readManifest(folder);
+ * const found = await s.verifyAdversarialSet(folder, manifest, { model, bytes: await readFile(network) }, data);
+ * console.log(found.confirmed, found.differences); // true []
+ * ```
  */
 export async function verifyAdversarialSet(
   folder: string,

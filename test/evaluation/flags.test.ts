@@ -60,6 +60,22 @@ test('diagnose: a masked network is flagged every time, an honest one never', as
   t.ok(namesOf(probabilities).includes('probabilities'), 'outputs that are probabilities');
 });
 
+test('evaluate: a masked network is flagged beside its figures', async (t) => {
+  const { model, data } = await specimen();
+  const masks: [nn.Module, FlagName][] = [
+    [new Saturated(model), 'zeroGradients'],
+    [new Rounded(model), 'zeroGradients'],
+    [new Noisy(model), 'random'],
+    [new Stepped(model), 'zeroGradients'],
+  ];
+  for (const [masked, name] of masks) {
+    const { flags } = await evaluate(masked.eval(), data, { epsilons: [0.5], attacks: ['advLoss'] });
+    t.ok(namesOf(flags).includes(name), `${masked.constructor.name}: ${name}`);
+    const silent = await evaluate(masked, data, { epsilons: [0.5], attacks: ['advLoss'], diagnose: false });
+    t.notOk(namesOf(silent.flags).includes(name), 'unless it is not asked');
+  }
+});
+
 test('diagnose: the evidence is what was counted', async (t) => {
   const { model, data } = await specimen();
   const [zero] = await diagnose(new Rounded(model).eval(), data, { examples: 50 });

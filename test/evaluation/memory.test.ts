@@ -1,12 +1,19 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'tape';
 import {
   accuracy,
   accuracyCurve,
+  diagnose,
   evaluate,
   memory,
   models,
+  saveSafetensors,
   softmax,
   transferred,
+  verifyAdversarialSet,
+  writeAdversarialSet,
   type CurveOptions,
   type EvaluateOptions,
 } from '../../src/index.js';
@@ -38,6 +45,40 @@ test('evaluate: leaves nothing behind', async (t) => {
   const narrow = models.mlp({ inputs: 3, hidden: [], seed: 1 }).eval();
   const ways: [string, () => Promise<unknown>][] = [
     ['evaluate', () => evaluate(model, data, { ...good, attacks: ['advLossSign', 'advLoss', 'advAlpha', 'minimal'] })],
+    [
+      'evaluate, with everything',
+      () =>
+        evaluate(model, data, {
+          ...good,
+          attacks: ['advLoss', ['minimal', { linearize: 'logits', steps: 5 }], { name: 'advAlpha', source: other }],
+          survivorsOnly: true,
+          keepInputs: true,
+        }),
+    ],
+    ['diagnose', () => diagnose(other, data)],
+    [
+      'evaluate, with a checkpoint',
+      async () => {
+        const dir = await mkdtemp(join(tmpdir(), 'sparring-memory-'));
+        const options = { ...good, attacks: ['advLoss'] as const, checkpoint: join(dir, 'run') };
+        await evaluate(model, data, options);
+        await evaluate(model, data, options);
+        await rm(dir, { recursive: true });
+      },
+    ],
+    [
+      'adversarial sets, written and verified',
+      async () => {
+        const dir = await mkdtemp(join(tmpdir(), 'sparring-memory-'));
+        const network = join(dir, 'network');
+        await saveSafetensors(network, model.stateDict());
+        const kept = await evaluate(model, data, { ...good, keepInputs: true });
+        const origin = { network, data, split: 'test', limit: undefined, attacks: [] };
+        const manifest = await writeAdversarialSet(dir, kept, origin);
+        await verifyAdversarialSet(dir, manifest, { model, bytes: await readFile(network) }, data);
+        await rm(dir, { recursive: true });
+      },
+    ],
     ['evaluate, refused', () => evaluate(model, data, bad).catch(swallow)],
     ['evaluate, refused by an attack', () => evaluate(model, data, { ...good, clip: [0, 0.1] }).catch(swallow)],
     ['evaluate, aborted', () => aborted((options) => evaluate(model, data, { ...good, ...options }))],
