@@ -494,7 +494,6 @@ class Work {
         const standing = this.standing(run, epsilon);
         const after = worst[which]!;
         after.forEach((each, i) => {
-          if (survivorsOnly && run.fates[i] === fate.untried) standing[i] = each;
           after[i] = each & standing[i]!;
         });
         robust.push({ attack: label, epsilon, standing: survivorsOnly ? after.slice() : standing });
