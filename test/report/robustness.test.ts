@@ -98,9 +98,9 @@ test('renderRobustness: the figures, where they belong', async (t) => {
     /<th scope="row">1<\/th><td>95\.00 ± 3\.\d+<\/td><td>45\.00 ± \d\.\d+<\/td><td>35\.00 [^<]*<\/td><td>30\.00 [^<]*<\/td><td>27\.50/,
     'clean, single step, iterative, worst',
   );
-  t.match(first!, /<th scope="row">minimal<\/th><td>0\.800<\/td><td>beyond<\/td><td>180 of 190<\/td>/, 'distances');
+  t.match(first!, /<th scope="row">Minimal<\/th><td>0\.800<\/td><td>beyond<\/td><td>180 of 190<\/td>/, 'distances');
   t.match(first!, /<th scope="row">PGD<\/th><td>400<\/td><td>40\.0<\/td><td>39\.0<\/td><td>3\.00 s<\/td>/, 'the cost');
-  t.match(first!, /<th scope="row">minimal<\/th><td>200<\/td><td>5\.00<\/td>/, 'of a distance attack once');
+  t.match(first!, /<th scope="row">Minimal<\/th><td>200<\/td><td>5\.00<\/td>/, 'of a distance attack once');
   t.match(first!, /No signs of masked gradients/);
   t.match(second!, /<li class="wrong">the gradient is zero &lt;script&gt;/, 'warnings, as text');
   t.notOk(page.includes(hostile));
