@@ -113,6 +113,7 @@ export {
   type AttackOptions,
   type AttackResult,
   type BatchAttack,
+  type DefinedAttack,
   type Labels,
   type Outcome,
   type Target,

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensor } from '../tensor/tensor.js';
-import { atLeastOne, type Attack } from './attack.js';
+import { atLeastOne, type DefinedAttack } from './attack.js';
 import { guardClasses, largest, losses, without, type LossName } from './losses.js';
 import { asRows } from './norms.js';
 import { keepLargest, project, randomDirection, streams, type Region } from './projection.js';
@@ -325,7 +325,7 @@ const schema = v.strictObject({
  * console.log(near.success.item(), far.success.item()); // 0 1
  * ```
  */
-export const apgd: Attack<ApgdOptions, SearchResult> = defineSearch<typeof schema, ApgdOptions>(
+export const apgd: DefinedAttack<ApgdOptions, SearchResult> = defineSearch<typeof schema, ApgdOptions>(
   'apgd',
   schema,
   (settings, context) => {
@@ -355,7 +355,7 @@ const targetedSchema = v.strictObject({ ...entries, classes: v.optional(atLeastO
  * console.log(norms.data().every((length) => length <= 0.1)); // true
  * ```
  */
-export const apgdT: Attack<ApgdTOptions, SearchResult> = defineSearch<typeof targetedSchema, ApgdTOptions>(
+export const apgdT: DefinedAttack<ApgdTOptions, SearchResult> = defineSearch<typeof targetedSchema, ApgdTOptions>(
   'apgdT',
   targetedSchema,
   ({ classes, ...settings }, context) => {

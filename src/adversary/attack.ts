@@ -292,9 +292,19 @@ export type BatchAttack<R extends AttackResult> = (
   targets?: Tensor,
 ) => Promise<R & { logits?: Tensor }>;
 
-/** Any attack of this library. */
-export interface Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> {
-  (model: Target, x: Tensor, y: Labels, options?: Options): Promise<R>;
+/** An attack: any function of this form can be evaluated. */
+export type Attack<Options extends AttackOptions = AttackOptions, R extends AttackResult = AttackResult> = (
+  model: Target,
+  x: Tensor,
+  y: Labels,
+  options?: Options,
+) => Promise<R>;
+
+/** What {@link defineAttack} makes. */
+export interface DefinedAttack<
+  Options extends AttackOptions = AttackOptions,
+  R extends AttackResult = AttackResult,
+> extends Attack<Options, R> {
   /** Whether it has to be told a length; the others find short perturbations by themselves. */
   readonly needsEpsilon: boolean;
   /** The norms that it works in. */
@@ -316,7 +326,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
   name: string,
   schema: S,
   build: (options: v.InferOutput<S>, context: AttackContext) => BatchAttack<R> | Promise<BatchAttack<R>>,
-): Attack<Options, R> {
+): DefinedAttack<Options, R> {
   const attack: (...call: Parameters<Attack<Options, R>>) => Promise<R> = (model, x, labels, options) =>
     scope(async () => {
       const parsed = parseOptions(schema, options, name);

@@ -2,7 +2,14 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { attackEntries, defineAttack, epsilonEntry, measured, type Attack, type AttackOptions } from './attack.js';
+import {
+  attackEntries,
+  defineAttack,
+  epsilonEntry,
+  measured,
+  type DefinedAttack,
+  type AttackOptions,
+} from './attack.js';
 import { perturbed } from './norms.js';
 import { reachWhereWorthwhile, type ReachOf } from './reach.js';
 import { alphaDirection, lossDirection, lossSignDirection, type DirectionRule } from './perturbations.js';
@@ -16,7 +23,11 @@ export interface BudgetedOptions extends AttackOptions {
 const schema = v.strictObject({ ...attackEntries, epsilon: epsilonEntry });
 
 /** One step of length epsilon in the rule's direction; inputs that are misclassified already are left as they are. */
-function singleStep(name: string, rule: DirectionRule, reachOf: ReachOf = () => undefined): Attack<BudgetedOptions> {
+function singleStep(
+  name: string,
+  rule: DirectionRule,
+  reachOf: ReachOf = () => undefined,
+): DefinedAttack<BudgetedOptions> {
   return defineAttack<typeof schema, BudgetedOptions>(name, schema, async ({ epsilon, clip }, context) => {
     const { model, norm, plan } = context;
     const reach = await reachOf(context);

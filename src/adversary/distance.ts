@@ -12,7 +12,7 @@ import {
   defineAttack,
   epsilonEntry,
   reached,
-  type Attack,
+  type DefinedAttack,
   type AttackContext,
   type AttackOptions,
   type AttackResult,
@@ -205,7 +205,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
     options: v.InferOutput<S> & { clip?: [number, number] | undefined; epsilon?: number | undefined },
     context: SearchContext,
   ) => (given: Given, state: Found) => Promise<Found>,
-): Attack<Options, DistanceResult> {
+): DefinedAttack<Options, DistanceResult> {
   return defineAttack<S, Options, DistanceResult>(name, schema, (parsed, context) => {
     const options = parsed as v.InferOutput<S> & {
       clip?: [number, number];

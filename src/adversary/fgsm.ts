@@ -12,7 +12,7 @@ import {
   measured,
   reached,
   targetsEntry,
-  type Attack,
+  type DefinedAttack,
   type AttackContext,
   type AttackResult,
   type BatchAttack,
@@ -79,8 +79,10 @@ function singleStep(
  * console.log(queries.toArray()); // [2, 2]
  * ```
  */
-export const fgm: Attack<FgmOptions> = defineAttack<typeof schema, FgmOptions>('fgm', schema, (options, context) =>
-  singleStep('fgm', options, context, (gradient) => context.norm.steepest(gradient)),
+export const fgm: DefinedAttack<FgmOptions> = defineAttack<typeof schema, FgmOptions>(
+  'fgm',
+  schema,
+  (options, context) => singleStep('fgm', options, context, (gradient) => context.norm.steepest(gradient)),
 );
 
 /**
@@ -98,7 +100,7 @@ export const fgm: Attack<FgmOptions> = defineAttack<typeof schema, FgmOptions>('
  * console.log(adversarial.toArray().map((row) => row.map((value) => value.toFixed(3)))); // [[0.500, -0.500]]
  * ```
  */
-export const fgsm: Attack<FgmOptions> = defineAttack<typeof signSchema, FgmOptions>(
+export const fgsm: DefinedAttack<FgmOptions> = defineAttack<typeof signSchema, FgmOptions>(
   'fgsm',
   signSchema,
   (options, context) => singleStep('fgsm', options, context, (gradient) => unit(ops.sign(gradient), context.norm)),

@@ -9,7 +9,7 @@ import {
   defineAttack,
   epsilonEntry,
   measured,
-  type Attack,
+  type DefinedAttack,
   type AttackOptions,
   type AttackResult,
 } from './attack.js';
@@ -84,7 +84,7 @@ const schema = v.strictObject({
  * console.log(Array.from(direction.data(), (part) => part.toFixed(3))); // [0.600, 0.800]
  * ```
  */
-export const minimal: Attack<MinimalOptions, MinimalResult> = defineAttack<
+export const minimal: DefinedAttack<MinimalOptions, MinimalResult> = defineAttack<
   typeof schema,
   MinimalOptions,
   MinimalResult

@@ -1,7 +1,7 @@
 /** Random noise: what any attack must beat, and what a network that hides its gradients falls to. */
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
-import { atLeastOne, type Attack } from './attack.js';
+import { atLeastOne, type DefinedAttack } from './attack.js';
 import { project, randomInBall, streams, unit } from './projection.js';
 import {
   defineSearch,
@@ -52,7 +52,7 @@ const schema = v.strictObject({
  * console.log(backwards.toArray()); // [0, 0]
  * ```
  */
-export const noise: Attack<NoiseOptions, SearchResult> = defineSearch<typeof schema, NoiseOptions>(
+export const noise: DefinedAttack<NoiseOptions, SearchResult> = defineSearch<typeof schema, NoiseOptions>(
   'noise',
   schema,
   ({ distribution, repeats, seed, epsilon }, { model, norm, plan, region, goalOf, signal }) => {

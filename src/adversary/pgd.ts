@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, type Attack } from './attack.js';
+import { atLeastOne, type DefinedAttack } from './attack.js';
 import { guardClasses, lossNames, type LossName } from './losses.js';
 import { asRows, norms } from './norms.js';
 import { project, randomInBall, streams, unit } from './projection.js';
@@ -175,7 +175,7 @@ const pgdSchema = v.strictObject({
  * console.log(near.success.item(), far.success.item()); // 0 1
  * ```
  */
-export const pgd: Attack<PgdOptions, SearchResult> = defineSearch<typeof pgdSchema, PgdOptions>(
+export const pgd: DefinedAttack<PgdOptions, SearchResult> = defineSearch<typeof pgdSchema, PgdOptions>(
   'pgd',
   pgdSchema,
   ({ steps, stepSize, epsilon, loss, eot, seed, restarts, randomStart }, context) =>
@@ -202,7 +202,7 @@ const iteratedSchema = v.strictObject({ ...gradientEntries, steps: v.optional(at
  * console.log(norms.data().every((length) => length <= 0.1)); // true
  * ```
  */
-export const ifgsm: Attack<GradientStepsOptions, SearchResult> = defineSearch<
+export const ifgsm: DefinedAttack<GradientStepsOptions, SearchResult> = defineSearch<
   typeof iteratedSchema,
   GradientStepsOptions
 >('ifgsm', iteratedSchema, ({ steps, stepSize, epsilon, loss, eot, seed }, context) =>
@@ -238,9 +238,9 @@ const momentumSchema = v.strictObject({
  * console.log(failed.toArray()); // [0, 0]
  * ```
  */
-export const momentum: Attack<MomentumOptions, SearchResult> = defineSearch<typeof momentumSchema, MomentumOptions>(
-  'momentum',
-  momentumSchema,
-  ({ steps, stepSize, epsilon, loss, eot, seed, decay }, context) =>
-    climb('momentum', { steps, stepSize: stepSize ?? epsilon / steps, loss, eot, seed, decay }, context),
+export const momentum: DefinedAttack<MomentumOptions, SearchResult> = defineSearch<
+  typeof momentumSchema,
+  MomentumOptions
+>('momentum', momentumSchema, ({ steps, stepSize, epsilon, loss, eot, seed, decay }, context) =>
+  climb('momentum', { steps, stepSize: stepSize ?? epsilon / steps, loss, eot, seed, decay }, context),
 );

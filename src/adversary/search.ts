@@ -19,7 +19,7 @@ import {
   measured,
   reached,
   targetsEntry,
-  type Attack,
+  type DefinedAttack,
   type AttackContext,
   type AttackOptions,
   type AttackResult,
@@ -292,7 +292,7 @@ export function defineSearch<S extends Schema, Options extends SearchOptions>(
   name: string,
   schema: S,
   build: (options: v.InferOutput<S>, context: SearchContext) => Search,
-): Attack<Options, SearchResult> {
+): DefinedAttack<Options, SearchResult> {
   return defineAttack<S, Options, SearchResult>(name, schema, (options, context) => {
     const { epsilon, clip, targets } = options as v.InferOutput<v.StrictObjectSchema<typeof searchEntries, undefined>>;
     const { model, norm, plan } = context;

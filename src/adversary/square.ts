@@ -4,7 +4,7 @@ import { SparringError } from '../errors.js';
 import * as ops from '../tensor/ops.js';
 import type { NormName } from '../tensor/ops.js';
 import { tensor } from '../tensor/tensor.js';
-import { atLeastOne, type Attack } from './attack.js';
+import { atLeastOne, type DefinedAttack } from './attack.js';
 import { asRows } from './norms.js';
 import { project } from './projection.js';
 import {
@@ -85,7 +85,7 @@ function layout(shape: readonly number[]): { channels: number; height: number; w
  * console.log(backwards.toArray()); // [0, 0]
  * ```
  */
-export const square: Attack<SquareOptions, SearchResult> = defineSearch<typeof schema, SquareOptions>(
+export const square: DefinedAttack<SquareOptions, SearchResult> = defineSearch<typeof schema, SquareOptions>(
   'square',
   schema,
   ({ queries, p, seed, epsilon }, { model, norm, plan, region, goalOf, signal }) => {

@@ -1,27 +1,22 @@
 /** A training step as one plan of inputs and labels, to be measured by itself. */
-import { gradients } from '../autodiff/autodiff.js';
 import type { Module } from '../nn/module.js';
 import { SGD, type Optimizer } from '../nn/optimizers.js';
 import { keep, scope } from '../tensor/scope.js';
 import { planned, type Planned } from '../tensor/plan.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import type { Method } from '../training/method.js';
+import { learn } from '../training/step.js';
 import { optimizer } from './trained.js';
 
 /** A plan from inputs [B, ...] and labels [B] to the batch's loss, which moves the network's weights. */
 export function updatePlan(model: Module, method: Method): Planned<[Tensor, Tensor], [Tensor]> {
-  const parameters = model.parameters();
   const { rate, momentum } = optimizer;
-  const sgd: Optimizer = new SGD(parameters, { rate, momentum });
+  const sgd: Optimizer = new SGD(model.parameters(), { rate, momentum });
   const [pace, tick] = scope((): [Tensor, Tensor] => [
     keep(tensor(rate, { dtype: 'float64' })),
-    keep(tensor(1, { dtype: 'int32' })),
+    keep(tensor(0, { dtype: 'int32' })),
   ]);
-  const plan = planned((x: Tensor, y: Tensor): [Tensor] => {
-    const { value, grads } = gradients(method.prepare({ model, x, y }), parameters);
-    sgd.apply(grads, pace, tick);
-    return [value];
-  });
+  const plan = planned((x: Tensor, y: Tensor): [Tensor] => [learn(method, { model, x, y }, sgd, pace, tick).loss]);
   const free = plan.dispose.bind(plan);
   return Object.assign(plan, {
     dispose: () => {

@@ -8,7 +8,7 @@ import {
   sub,
   sum,
   uniform,
-  type Attack,
+  type DefinedAttack,
   type DistanceOptions,
   type DistanceResult,
   type NormName,
@@ -38,7 +38,7 @@ import { solver } from './solver.js';
 // The attacks that look for the shortest perturbation, on networks whose shortest perturbations are known.
 
 type Options = DistanceOptions & Record<string, unknown>;
-type DistanceAttack = Attack<Options, DistanceResult>;
+type DistanceAttack = DefinedAttack<Options, DistanceResult>;
 
 interface Entry {
   /** What it is called with. */

@@ -5,6 +5,7 @@ import {
   scope,
   uniform,
   type Attack,
+  type DefinedAttack,
   type AttackOptions,
   type AttackResult,
   type Tensor,
@@ -14,7 +15,7 @@ import { quick } from './quick.js';
 
 // In a file of its own: what another test lost would be collected in between. Native memory after an attack is what it was before: the result is the caller's, all else is gone.
 
-type AnyAttack = Attack<AttackOptions & { epsilon: number }>;
+type AnyAttack = DefinedAttack<AttackOptions & { epsilon: number }>;
 
 /** The attacks in a norm of theirs, with settings that make them quick. */
 const all = Object.entries(attacks as unknown as Record<string, AnyAttack>).map(([name, attack]) => {
@@ -125,7 +126,7 @@ test('memory: attacks side by side do not mix', async (t) => {
   const model = dense(20, 4, 1);
   const x = scope(() => uniform([30, 20], { seed: 1 }));
   const y = predictions(model, x);
-  const run = (attack: AnyAttack): Promise<string> =>
+  const run = (attack: Attack<AttackOptions & { epsilon: number }>): Promise<string> =>
     scope(async () => (await attack(model, x, y, { epsilon: 0.2, batchSize: 30 })).adversarial.data().join());
   const alone: string[] = [];
   for (const [, attack] of all) alone.push(await run(attack));
