@@ -7,11 +7,11 @@ import {
   defineAttack,
   epsilonEntry,
   measured,
-  type DefinedAttack,
+  type AttackContext,
   type AttackOptions,
 } from './attack.js';
 import { perturbed } from './norms.js';
-import { reachWhereWorthwhile, type ReachOf } from './reach.js';
+import { reachOf } from './reach.js';
 import { alphaDirection, lossDirection, lossSignDirection, type DirectionRule } from './perturbations.js';
 
 /** Options of an attack of a given length. */
@@ -20,17 +20,23 @@ export interface BudgetedOptions extends AttackOptions {
   epsilon: number;
 }
 
+/** Options of {@link advAlpha}. */
+export interface AdvAlphaOptions extends BudgetedOptions {
+  /**
+   * Whether classes that cannot win, by what the network can do at most, are left out: the answer is the same. By default
+   * where that spares more work than finding the bound takes.
+   */
+  bound?: boolean;
+}
+
 const schema = v.strictObject({ ...attackEntries, epsilon: epsilonEntry });
+const alphaSchema = v.strictObject({ ...schema.entries, bound: v.optional(v.boolean()) });
 
 /** One step of length epsilon in the rule's direction; inputs that are misclassified already are left as they are. */
-function singleStep(
-  name: string,
-  rule: DirectionRule,
-  reachOf: ReachOf = () => undefined,
-): DefinedAttack<BudgetedOptions> {
-  return defineAttack<typeof schema, BudgetedOptions>(name, schema, async ({ epsilon, clip }, context) => {
+const singleStep =
+  (rule: DirectionRule, reach?: Tensor) =>
+  ({ epsilon, clip }: { epsilon: number; clip?: [number, number] | undefined }, context: AttackContext) => {
     const { model, norm, plan } = context;
-    const reach = await reachOf(context);
     return plan((x: Tensor, y: Tensor) => {
       const { logits, direction, backwards } = rule(model, x, y, norm, reach);
       const correct = ops.equal(ops.argmax(logits), y);
@@ -38,8 +44,7 @@ function singleStep(
       const adversarial = ops.where(ops.reshape(correct, [-1, ...x.shape.slice(1).map(() => 1)]), moved, x);
       return { ...measured(model, { x, y, norm, adversarial, queries: 1, backwards }), logits };
     });
-  });
-}
+  };
 
 /**
  * Adv_Alpha (paper, sections 2 and 3.1.2): a step of length epsilon towards the class that is nearest in the linearised
@@ -52,7 +57,7 @@ function singleStep(
  * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
  * @param y - Labels [B].
- * @param options - `epsilon`, `norm` (l2), `clip`, `batchSize`, `signal`.
+ * @param options - `epsilon`, `norm` (l2), `clip`, `bound`, `batchSize`, `signal`.
  * @returns Adversarial inputs, successes, lengths and queries.
  * @throws SparringError for options that are unknown or out of range, a network in training mode, outputs that are
  * probabilities, inputs outside the clip range or not finite, labels outside the classes.
@@ -67,7 +72,11 @@ function singleStep(
  * console.log(adversarial.shape, success.shape, Math.max(...norms.data()) <= 0.5); // [4, 8] [4] true
  * ```
  */
-export const advAlpha = singleStep('advAlpha', alphaDirection, reachWhereWorthwhile);
+export const advAlpha = defineAttack<typeof alphaSchema, AdvAlphaOptions>(
+  'advAlpha',
+  alphaSchema,
+  async ({ bound, ...options }, context) => singleStep(alphaDirection, await reachOf(context, bound))(options, context),
+);
 
 /**
  * Adv_Loss (paper, section 3.1.1): a step of length epsilon along which the linearised likelihood of the label falls
@@ -83,7 +92,7 @@ export const advAlpha = singleStep('advAlpha', alphaDirection, reachWhereWorthwh
  * console.log(norms.data().every((length) => length <= 0.1)); // true
  * ```
  */
-export const advLoss = singleStep('advLoss', lossDirection);
+export const advLoss = defineAttack<typeof schema, BudgetedOptions>('advLoss', schema, singleStep(lossDirection));
 
 /**
  * Adv_Loss_Sign (paper, section 4.1): the sign of the loss gradient, brought to length epsilon in the norm. With linf it
@@ -98,4 +107,8 @@ export const advLoss = singleStep('advLoss', lossDirection);
  * console.log(queries.toArray()); // [2, 2]
  * ```
  */
-export const advLossSign = singleStep('advLossSign', lossSignDirection);
+export const advLossSign = defineAttack<typeof schema, BudgetedOptions>(
+  'advLossSign',
+  schema,
+  singleStep(lossSignDirection),
+);

@@ -15,7 +15,7 @@ import {
 } from './attack.js';
 import { minimalOfLinearization, type Linearize } from './linearization.js';
 import { longest, perturbed } from './norms.js';
-import { reachWhereWorthwhile } from './reach.js';
+import { reachOf } from './reach.js';
 
 /** Options of {@link minimal}. */
 export interface MinimalOptions extends AttackOptions {
@@ -97,7 +97,7 @@ export const minimal: DefinedAttack<MinimalOptions, MinimalResult> = defineAttac
     );
   }
   const { model, norm, plan, signal } = context;
-  const reach = await reachWhereWorthwhile(context);
+  const reach = await reachOf(context);
   const moved = (x: Tensor, total: Tensor): Tensor =>
     perturbed(x, ops.affine(total, 1 + overshoot), { norm, epsilon, clip });
 

@@ -3,9 +3,12 @@ import type { AttackOptions, AttackResult, Labels, Target } from '../adversary/a
 import { studentT } from '../report/intervals.js';
 import type { Figure, ResultRow } from '../report/results.js';
 import * as models from '../nn/models.js';
-import { argmax, cast, sum, uniform } from '../tensor/ops.js';
+import { fromArrays, take, type Dataset } from '../data/dataset.js';
+import { add, affine, argmax, cast, gather, sum, uniform } from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { tensor, type Tensor } from '../tensor/tensor.js';
+import { Examples } from '../training/examples.js';
+import { train } from '../training/train.js';
 import type { Experiment } from './experiment.js';
 import type { Laboratory } from './laboratory.js';
 
@@ -20,7 +23,14 @@ const rivals: readonly {
   run: (model: Target, x: Tensor, y: Labels, options: AttackOptions) => Promise<AttackResult>;
 }[] = [
   { name: 'advLoss', run: (model, x, y, options) => attacks.advLoss(model, x, y, { ...options, epsilon }) },
-  { name: 'advAlpha', run: (model, x, y, options) => attacks.advAlpha(model, x, y, { ...options, epsilon }) },
+  {
+    name: 'advAlphaDense',
+    run: (model, x, y, options) => attacks.advAlpha(model, x, y, { ...options, epsilon, bound: false }),
+  },
+  {
+    name: 'advAlpha',
+    run: (model, x, y, options) => attacks.advAlpha(model, x, y, { ...options, epsilon, bound: true }),
+  },
 ];
 
 /** Rows of gradients that are held at once: batches are smaller where there are more classes, for all rivals alike. */
@@ -30,6 +40,20 @@ const rowsAtOnce = 5000;
 const imagesFor = (classes: number, most: number): number => Math.min(most, Math.max(40, Math.floor(20000 / classes)));
 
 const unitsOfRow = 0.25;
+
+/** How briefly the network learns: enough to be as sure of its answers as trained ones are. */
+const training = { steps: 200, batchSize: 64, rate: 0.05, noise: 0.3 };
+
+/** Examples of as many classes as wanted: each class a point of noise, each example some more noise around it. */
+function clusters(classes: number, count: number): Dataset {
+  return scope(() => {
+    const labels = Int32Array.from({ length: count }, (_, index) => index % classes);
+    const centres = gather(uniform([classes, inputs], { seed: 0, stream: 1 }), tensor(labels));
+    const { noise } = training;
+    const values = add(affine(centres, 1 - noise), affine(uniform([count, inputs], { seed: 0, stream: 2 }), noise));
+    return fromArrays({ name: 'clusters', inputs: values.data() as Float32Array, labels, shape: [inputs], classes });
+  });
+}
 
 interface Timing {
   name: string;
@@ -45,13 +69,19 @@ function timings(laboratory: Laboratory, classes: number): Promise<Timing[]> {
   return laboratory.cell({
     name: `cost-${classes}`,
     what: `${classes} classes`,
-    settings: { hidden, images, repeats, batchSize, epsilon, rivals: rivals.map(({ name }) => name) },
+    settings: { hidden, images, repeats, batchSize, epsilon, training, rivals: rivals.map(({ name }) => name) },
     units: unitsOfRow * classes * images * repeats,
     measure: (onProgress) =>
       scope(async () => {
-        const model = models.mlp({ inputs, hidden: [...hidden], classes, seed: 0 }).eval();
+        const model = models.mlp({ inputs, hidden: [...hidden], classes, seed: 0 });
+        const data = clusters(classes, Math.max(images, training.steps * training.batchSize));
+        const examples = new Examples(data);
         try {
-          const x = uniform([images, inputs], { seed: 0 });
+          const optimizer = { name: 'sgd', rate: training.rate, momentum: 0.9 } as const;
+          const { batchSize: size, steps } = training;
+          const learning = train(model, take(data, steps * size), { batchSize: size, optimizer, ...laboratory.signal });
+          while (!(await learning.next()).done);
+          const { x } = examples.batch(tensor(data.rows.slice(0, images)));
           const y = argmax(model.forward(x));
           const found: Timing[] = rivals.map(({ name }) => ({ name, seconds: [], backwardRows: 0 }));
           // One after the other in each repeat, so that whatever else the machine does meets all of them.
@@ -71,6 +101,7 @@ function timings(laboratory: Laboratory, classes: number): Promise<Timing[]> {
           }
           return found;
         } finally {
+          examples.dispose();
           model.dispose();
         }
       }),
@@ -92,7 +123,7 @@ export const cost: Experiment = {
     classes.reduce((sum, count) => sum + unitsOfRow * count * imagesFor(count, images) * repeats, 0),
   settings: ({ cost }) => ({
     ...cost,
-    network: `${[inputs, ...cost.hidden, 'classes'].join('-')}, untrained`,
+    network: `${[inputs, ...cost.hidden, 'classes'].join('-')}, trained for ${training.steps} steps on clusters of noise`,
     interval: 'over repeats',
   }),
   async measure(laboratory) {
@@ -103,7 +134,7 @@ export const cost: Experiment = {
       for (const { name, seconds, backwardRows } of found) {
         rows.push({
           model: 'mlp',
-          method: 'untrained',
+          method: 'normal',
           attack: name,
           classes,
           accuracy: {},
