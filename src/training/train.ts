@@ -214,6 +214,7 @@ export async function* train(
   const parsed = parseOptions(schema, options, 'train');
   const { epochs, batchSize, seed, signal, augment, unlabelled, validation, keepBest, checkpoint, ...rest } = parsed;
   const method = methodOf(rest.method);
+  guardData('train', data);
   check(data, method, { augment, unlabelled });
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
@@ -221,7 +222,6 @@ export async function* train(
     refuse('keepBest: expected with validation, received without');
   if (!((model as unknown) instanceof Module))
     throw new SparringError('INVALID_ARGUMENT', `train: expected a module to train, received ${shown(model)}`);
-  guardData('train', data);
   const parameters = model.parameters();
   if (parameters.length === 0) refuse('expected a network with parameters, received none');
   const optimizer: Optimizer = optimizers[name](parameters, settings);

@@ -11,9 +11,7 @@ import {
   tensor,
   uniform,
   type AttackOptions,
-  type AttackResult,
-  type Labels,
-  type Target,
+  type DefinedAttack,
   type Tensor,
 } from '../../src/index.js';
 import { dense, inputs, linearNetwork, network, predictions } from './networks.js';
@@ -21,12 +19,7 @@ import { refused } from './refused.js';
 
 // What would make a robustness figure wrong in silence is refused, with what was expected and what was received.
 
-type AnyAttack = (
-  model: Target,
-  x: Tensor,
-  y: Labels,
-  options: AttackOptions & { epsilon: number },
-) => Promise<AttackResult>;
+type AnyAttack = DefinedAttack<AttackOptions & { epsilon: number }>;
 
 const all = Object.entries(attacks as unknown as Record<string, AnyAttack>);
 const epsilon = 0.1;
@@ -283,8 +276,8 @@ for (const [name, attack] of all) {
       'an unknown norm',
       given({ norm: 'l3' }),
       'INVALID_ARGUMENT',
-      `${name}: norm: expected one of l1, l2, linf, received 'l3'`,
-      "did you mean 'l1'?",
+      `${name}: norm: expected one of ${attack.norms.join(', ')}, received 'l3'`,
+      ...(attack.norms[0] === 'linf' ? [] : [`did you mean '${attack.norms[0]}'?`]),
     );
     await refused(
       t,

@@ -31,7 +31,7 @@ test('a workload is timed in rounds and leaves nothing behind', async (t) => {
   });
   t.deepEqual(seen, ['gemm_1024', 'conv_1x28_20k5/fwd', 'gemm_1024', 'conv_1x28_20k5/fwd'], 'in turn');
   const { median_s, min_s, reps, items, per_item } = workloads['conv_1x28_20k5/fwd']!;
-  t.ok(min_s > 0 && median_s >= min_s && reps >= 6, 'a median of all repetitions');
+  t.ok(min_s > 0 && median_s >= min_s && reps >= 2, 'a median of all repetitions, at least one a round');
   t.deepEqual([items, per_item], [128, median_s / 128]);
   t.ok('cpu' in meta, 'where it was measured');
   t.equal(memory().tensors, before);
