@@ -329,11 +329,9 @@ export const apgd: DefinedAttack<ApgdOptions, SearchResult> = defineSearch<typeo
   'apgd',
   schema,
   (settings, context) => {
+    guardClasses('apgd', settings.loss, context.classes, context.isTargeted);
     const ascend = ascent(settings, context);
-    return (examples, standing, logits) => {
-      guardClasses('apgd', settings.loss, logits.shape[1]!, context.isTargeted);
-      return ascend(examples, standing, 0);
-    };
+    return (examples, standing) => ascend(examples, standing, 0);
   },
 );
 
@@ -359,12 +357,9 @@ export const apgdT: DefinedAttack<ApgdTOptions, SearchResult> = defineSearch<typ
   'apgdT',
   targetedSchema,
   ({ classes, ...settings }, context) => {
-    const ascents = new Map<LossName, Ascent>();
+    const ascend = ascent({ ...settings, loss: dlrOr('apgdT', context.classes, true) }, context);
     return async (examples, standing, logits) => {
-      const loss = lossFor('apgdT', logits.shape[1]!);
-      const ascend = ascents.get(loss) ?? ascent({ ...settings, loss }, context);
-      ascents.set(loss, ascend);
-      const aims = largest(without(logits, examples.y), Math.min(classes, logits.shape[1]! - 1));
+      const aims = largest(without(logits, examples.y), Math.min(classes, context.classes - 1));
       let known = standing;
       for (const [index, aim] of aims.entries())
         known = await ascend({ ...examples, aim }, known, index * settings.restarts);
@@ -373,19 +368,27 @@ export const apgdT: DefinedAttack<ApgdTOptions, SearchResult> = defineSearch<typ
   },
 );
 
-const warned = new Set<number>();
+const ratioSchema = v.strictObject({ ...entries, targets: targetsOption });
 
-/** The loss that leads to a class, said once where it is not the usual one. */
-function lossFor(name: string, classes: number): LossName {
-  if (classes >= losses.dlr.classes[1]) return 'dlr';
-  if (!warned.has(classes)) {
-    warned.add(classes);
-    process.emitWarning(
-      `${name}: with ${classes} classes the targeted dlr is not defined, its place is taken by margin`,
-      {
-        code: 'SPARRING_FEW_CLASSES',
-      },
-    );
-  }
+/**
+ * {@link apgd} with the difference of logits ratio, as the standard protocol runs it on networks that act at random; with
+ * fewer than 3 classes the margin takes its place, and that is said as {@link apgdT} does.
+ */
+export const apgdDlr: DefinedAttack<Omit<ApgdOptions, 'loss'>, SearchResult> = defineSearch<
+  typeof ratioSchema,
+  Omit<ApgdOptions, 'loss'>
+>('apgd', ratioSchema, (settings, context) => {
+  const ascend = ascent({ ...settings, loss: dlrOr('apgd', context.classes, context.isTargeted) }, context);
+  return (examples, standing) => ascend(examples, standing, 0);
+});
+
+const warned = new Set<string>();
+
+/** The difference of logits ratio, or what takes its place with so few classes, said once. */
+function dlrOr(name: string, classes: number, isTargeted: boolean): LossName {
+  if (classes >= losses.dlr.classes[isTargeted ? 1 : 0]) return 'dlr';
+  const message = `${name}: with ${classes} classes the ${isTargeted ? 'targeted ' : ''}dlr is not defined, its place is taken by margin`;
+  if (!warned.has(message)) process.emitWarning(message, { code: 'SPARRING_FEW_CLASSES' });
+  warned.add(message);
   return 'margin';
 }

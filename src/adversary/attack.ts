@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
-import { parseOptions, shown } from '../options.js';
+import { parseOptions, shown, wholeFrom } from '../options.js';
 import { add, argmax, cast, concat, equal, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
 import type { NormName } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
@@ -73,6 +73,9 @@ export const epsilonEntry = v.pipe(
     ({ input }) => `expected a length of 0 to ${longest}, received ${input}`,
   ),
 );
+
+/** A seed of random numbers. */
+export const seedEntry = v.optional(wholeFrom(0), 0);
 
 /** The classes that targeted attacks lead to. */
 export const targetsEntry = v.optional(

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne, seedEntry, targetsEntry } from './attack.js';
 import {
   between,
   cosine,
@@ -12,7 +12,6 @@ import {
   farthestInside,
   nearer,
   onlyFound,
-  seedEntry,
   spent,
   type Found,
   type Given,

@@ -46,18 +46,6 @@ export interface DistanceResult extends AttackResult {
 /** The options of every attack that looks for the shortest perturbation. */
 export const distanceEntries = { ...attackEntries, epsilon: v.optional(epsilonEntry) };
 
-/** A seed of random numbers. */
-export const seedEntry = v.optional(
-  v.pipe(
-    v.number(),
-    v.check(
-      (seed) => Number.isSafeInteger(seed) && seed >= 0,
-      ({ input }) => `expected a whole number of at least 0, received ${input}`,
-    ),
-  ),
-  0,
-);
-
 /** A number in a range. */
 export const between = (low: number, high: number): v.GenericSchema<number> =>
   v.pipe(

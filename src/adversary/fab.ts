@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry, type Labels } from './attack.js';
+import { atLeastOne, seedEntry, targetsEntry, type Labels } from './attack.js';
 import { nearestBoundary, others, ranked } from './boundary.js';
 import {
   asColumn,
@@ -12,7 +12,6 @@ import {
   distanceEntries,
   nearer,
   onlyFound,
-  seedEntry,
   spent,
   type DistanceOptions,
   type Found,

@@ -1,5 +1,6 @@
 export { apgd, apgdT } from './apgd.js';
 export { advAlpha, advLoss, advLossSign } from './budgeted.js';
+export { autoAttack } from './autoAttack.js';
 export { carliniWagner } from './carliniWagner.js';
 export { ddn } from './ddn.js';
 export { deepFool } from './deepFool.js';

@@ -18,6 +18,7 @@ import {
   guardScale,
   measured,
   reached,
+  seedEntry,
   targetsEntry,
   type DefinedAttack,
   type AttackContext,
@@ -45,7 +46,7 @@ export const searchEntries = {
   ...attackEntries,
   epsilon: epsilonEntry,
   targets: targetsEntry,
-  seed: v.optional(v.pipe(v.number(), v.safeInteger('expected a whole number')), 0),
+  seed: seedEntry,
 };
 
 /** Over how many evaluations of a randomised network gradients are averaged. */

@@ -19,6 +19,8 @@ export interface Member {
 export interface WorstCaseResult extends AttackResult {
   /** Which of the attacks, counted from 0, was the first to succeed; -1 where none did, -2 where none was needed; int32 [B]. */
   by: Tensor;
+  /** How often each of the attacks evaluated the network for each input, in their order; int32 [B, attacks]. */
+  queriesBy: Tensor;
   /** 1 where the network gave logits that are not finite during an attack that reports it; int32 [B]. */
   failed: Tensor;
 }
@@ -36,6 +38,7 @@ interface Tally {
   success: Int32Array;
   by: Int32Array;
   queries: Int32Array;
+  queriesBy: Int32Array;
   backwards: Int32Array;
   failed: Int32Array;
   lengths: Float64Array;
@@ -82,6 +85,7 @@ export function worstCase(
       const whole = (value: number): Int32Array => new Int32Array(total).fill(value);
       const tally: Tally = {
         ...{ success: whole(0), by: whole(-1), queries: whole(0) },
+        queriesBy: new Int32Array(total * members.length),
         ...{ backwards: whole(0), failed: whole(0), lengths: new Float64Array(total) },
       };
       let adversarial = x;
@@ -112,13 +116,14 @@ export function worstCase(
         });
       }
       onProgress?.(total, total);
-      const { lengths, ...counts } = tally;
+      const { lengths, queriesBy, ...counts } = tally;
       return {
         adversarial,
         norms: tensor(lengths),
+        queriesBy: tensor(queriesBy, { shape: [total, members.length] }),
         ...(Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, tensor(value)])) as Omit<
           WorstCaseResult,
-          'adversarial' | 'norms'
+          'adversarial' | 'norms' | 'queriesBy'
         >),
       };
     });
@@ -131,6 +136,7 @@ function note(tally: Tally, places: Int32Array, index: number, result: AttackRes
   const kept = new Uint8Array(places.length);
   places.forEach((place, row) => {
     tally.queries[place]! += queries[row]!;
+    tally.queriesBy[(place * tally.queriesBy.length) / tally.queries.length + index] = queries[row]!;
     tally.backwards[place]! += backwards[row]!;
     tally.failed[place] = Math.max(tally.failed[place]!, failed?.[row] ?? 0);
     if (tally.success[place] === 1) return;

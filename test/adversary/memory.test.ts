@@ -4,7 +4,6 @@ import {
   memory,
   scope,
   uniform,
-  type Attack,
   type DefinedAttack,
   type AttackOptions,
   type AttackResult,
@@ -126,17 +125,20 @@ test('memory: attacks side by side do not mix', async (t) => {
   const model = dense(20, 4, 1);
   const x = scope(() => uniform([30, 20], { seed: 1 }));
   const y = predictions(model, x);
-  const run = (attack: Attack<AttackOptions & { epsilon: number }>): Promise<string> =>
-    scope(async () => (await attack(model, x, y, { epsilon: 0.2, batchSize: 30 })).adversarial.data().join());
+  const run = ([name, attack]: (typeof all)[number]): Promise<string> =>
+    scope(async () => {
+      const { adversarial } = await attack(model, x, y, { epsilon: 0.2, batchSize: 30, ...few[name] });
+      return adversarial.data().join();
+    });
   const alone: string[] = [];
-  for (const [, attack] of all) alone.push(await run(attack));
-  const together = await Promise.all(all.map(([, attack]) => run(attack)));
+  for (const each of all) alone.push(await run(each));
+  const together = await Promise.all(all.map(run));
   t.deepEqual(together, alone, 'the same results');
   const side = (): Promise<unknown> =>
     Promise.all(
-      all.map(([, attack]) =>
+      all.map(([name, attack]) =>
         scope(async () => {
-          await attack(model, x, y, { epsilon: 0.2, batchSize: 7 });
+          await attack(model, x, y, { epsilon: 0.2, batchSize: 7, ...few[name] });
         }),
       ),
     );

@@ -79,7 +79,10 @@ test('wrong usage is refused by name, with the nearest valid name', async (t) =>
     ['attack x --attack ddn --norm linf', "--norm: expected l2 with --attack ddn, received 'linf'"],
     ['attack x --attack advLoss --clip 1 0', "--clip: expected two numbers, the lower one first, received '1 0'"],
     ['attack x --attack advLoss --clip 0', "--clip: expected two numbers, the lower one first, received '0'"],
-    ['evaluate x --attacks advLoss,pdg', `--attacks: expected one of ${attackNames.join(', ')}, received 'pdg'`],
+    [
+      'evaluate x --attacks advLoss,pdg',
+      `--attacks: expected one of ${attackNames.join(', ')}, received 'pdg' (did you mean 'pgd'?)`,
+    ],
     ['data cifar', `name: expected one of ${dataNames.join(', ')}, received 'cifar'`],
     [
       'data sample --data-dir x',
