@@ -26,7 +26,21 @@ export function withRandomness<T>(source: Omit<Randomness, 'stream'> & { stream?
 const firstStream = 1 << 20;
 let calls = 0;
 
-/** The source for the next use. Outside of {@link withRandomness} each call draws anew from seed 0. */
+/**
+ * The source of random numbers for the next use, for layers and training methods of your own. While a network trains, it
+ * is keyed by the training's seed, the examples' numbers and the step, each use in a stream of its own: two steps draw
+ * differently, and an example's numbers do not depend on its batch. Elsewhere each call draws anew from seed 0.
+ *
+ * @returns What `uniform`, `normal` and `dropout` take as their source.
+ *
+ * @example
+ * ```ts
+ * import { nextRandomness, uniform } from 'sparring';
+ *
+ * const [first, second] = [uniform([2], nextRandomness()), uniform([2], nextRandomness())];
+ * console.log(first.data().join() === second.data().join()); // false
+ * ```
+ */
 export function nextRandomness(): RandomSource {
   if (current === undefined) return { seed: 0, stream: firstStream - 1 - (calls++ % (firstStream / 2)) };
   return { ...current, stream: current.stream++ };
