@@ -1,9 +1,10 @@
 /** Which attacks an evaluation runs: by name, with options, or functions of the user's own. */
 import * as v from 'valibot';
-import type { Attack, AttackOptions, Target } from '../adversary/attack.js';
+import type { Attack, AttackOptions, DefinedAttack, Target } from '../adversary/attack.js';
 import * as attacks from '../adversary/index.js';
 import { SparringError } from '../errors.js';
 import { oneOf } from '../options.js';
+import type { NormName } from '../tensor/ops.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /** The attacks by name. */
@@ -97,11 +98,15 @@ function targetsOf(options: AnyOptions, examples: number, refuse: (what: string)
  *
  * @param call - The name of the call, for messages.
  * @param choices - The attacks.
- * @param examples - How many examples the data set has.
- * @throws SparringError `INVALID_ARGUMENT` for an unknown attack (with the nearest name), for options that are the
- * evaluation's to give, for targets that are missing, and for two attacks of one label.
+ * @param about - How many examples the data set has, and the norm of the evaluation.
+ * @throws SparringError `INVALID_ARGUMENT` for an unknown attack (with the nearest name), for one that does not work in the
+ * norm, for options that are the evaluation's to give, for targets that are missing, and for two attacks of one label.
  */
-export function choose(call: string, choices: readonly AttackChoice[], examples: number): Chosen[] {
+export function choose(
+  call: string,
+  choices: readonly AttackChoice[],
+  { examples, norm }: { examples: number; norm: NormName },
+): Chosen[] {
   const labels = new Set<string>();
   return choices.map((choice, place) => {
     const refuse = (what: string): never => {
@@ -114,6 +119,9 @@ export function choose(call: string, choices: readonly AttackChoice[], examples:
     if (attack === undefined && !names.includes(name)) refuse(oneOf(name, names));
     if (attack === undefined && distance !== undefined)
       refuse('distance: expected with an attack of your own, received with one of this library');
+    const run = attack ?? attacks[name as AttackName];
+    const { norms } = run as Partial<DefinedAttack>;
+    if (norms?.includes(norm) === false) refuse(`norm: expected ${norms.join(' or ')} for ${name}, received '${norm}'`);
     const given = Object.keys(options).find((key) => shared.includes(key));
     if (given !== undefined) refuse(`options.${given}: expected among the options of ${call}, for all attacks alike`);
     if (labels.has(label)) refuse(`expected different labels, received '${label}' twice`);
@@ -122,7 +130,7 @@ export function choose(call: string, choices: readonly AttackChoice[], examples:
     const rest = Object.entries(options).filter(([key]) => each === undefined || key !== 'targets');
     return {
       label,
-      run: (attack ?? attacks[name as AttackName]) as Chosen['run'],
+      run: run as Chosen['run'],
       options: Object.fromEntries(rest),
       targets: each,
       source,

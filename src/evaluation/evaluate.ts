@@ -637,7 +637,7 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
   settings.epsilons = [...new Set(settings.epsilons)];
   const { epsilons, norm, clip, batchSize, survivorsOnly, signal } = settings;
   guardData('evaluate', data);
-  const chosen = choose('evaluate', settings.attacks, data.rows.length);
+  const chosen = choose('evaluate', settings.attacks, { examples: data.rows.length, norm });
   for (const each of [model, ...chosen.flatMap(({ source }) => source ?? [])]) guardEvaluating('evaluate', each);
   guardValues('evaluate', data);
   const diameter = guardEpsilons('evaluate', epsilons, norm, data);

@@ -164,6 +164,11 @@ test('work that cannot be done is refused before it begins', async (t) => {
       `${network}: expected a checkpoint`,
     ],
     [`data mnist --data-dir ${dir}/none`, 1, 'mnist: '],
+    [
+      `evaluate ${network} --norm linf --epsilons 0.1 --attacks advLoss,ddn`,
+      2,
+      'evaluate: attacks.1: norm: expected l2 for ddn',
+    ],
     [`train --data cifar-10 --data-dir ${dir} --method lwa --out ${dir}/a`, 1, 'cifar-10: '],
     [`reproduce table1 --out ${network}/x`, 1, network],
   ];

@@ -244,6 +244,11 @@ test('evaluate: what it refuses of attacks and data', async (t) => {
     ],
     ['too few targets', { attacks: [['minimal', { targets: [1] }]] }, ['targets: expected 130 classes', 'received 1']],
     ['a misspelt option of an attack', { attacks: [['minimal', { step: 3 }]] }, ['minimal', "did you mean 'steps'?"]],
+    [
+      'an attack that does not work in the norm, before any is run',
+      { attacks: ['advLoss', 'ddn'], norm: 'linf' },
+      ['attacks.1: norm: expected l2 for ddn', "received 'linf'"],
+    ],
     ['rows', { rows: data.rows }, ['unknown option']],
   ];
   for (const [what, options, said] of cases) await refused(t, what, () => run(options), 'INVALID_ARGUMENT', ...said);
