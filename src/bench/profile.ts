@@ -1,5 +1,4 @@
 /** Where the time of a planned workload goes, op by op. */
-import { SparringError } from '../errors.js';
 import { native } from '../native.js';
 import type { PlanStep } from '../tensor/plan.js';
 import { median, type Given, type Workload } from './harness.js';
@@ -57,23 +56,14 @@ export function costs(steps: readonly PlanStep[]): OpCost[] {
     .sort((a, b) => b.seconds - a.seconds);
 }
 
-/**
- * Runs a workload's plan for about so many seconds and tells of its ops.
- *
- * @throws SparringError `INVALID_ARGUMENT` for a workload that is more than one plan.
- */
+/** Runs a workload's plan for about so many seconds and tells of its ops; undefined for a workload that is not one plan. */
 export async function profile(
   { name, prepare }: Workload,
   { seconds, ...given }: Given & { seconds: number },
-): Promise<Profile> {
+): Promise<Profile | undefined> {
   const { profile: once, dispose } = await prepare(given);
   try {
-    if (once === undefined) {
-      throw new SparringError(
-        'INVALID_ARGUMENT',
-        `bench: ${name} is more than one plan: only its parts can be profiled`,
-      );
-    }
+    if (once === undefined) return undefined;
     once();
     const runs: PlanStep[][] = [];
     const started = performance.now();

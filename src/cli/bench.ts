@@ -1,7 +1,7 @@
 /** `sparring bench` */
 import { join } from 'node:path';
 import { bench, chosen, studies, suites } from '../bench/index.js';
-import { profile } from '../bench/profile.js';
+import { profile, type Profile } from '../bench/profile.js';
 import { benchPeers, peersPicture, type PeersResult } from '../bench/peers.js';
 import type { Study } from '../bench/study.js';
 import { environment } from '../environment.js';
@@ -117,12 +117,18 @@ interface Timing {
 
 async function profiled(session: Session, { only, networks, seconds = 1, out }: Timing): Promise<Outcome> {
   const workloads = chosen(only);
-  const profiles = [];
+  const profiles: Profile[] = [];
+  const others: string[] = [];
   for (const [done, workload] of workloads.entries()) {
     session.signal.throwIfAborted();
     session.progress({ what: workload.name, done, total: workloads.length, detail: '' });
-    profiles.push(await profile(workload, { seconds, networks }));
+    const found = await profile(workload, { seconds, networks });
+    if (found === undefined) others.push(workload.name);
+    else profiles.push(found);
   }
+  const left = `not run as one plan: ${others.join(', ')}`;
+  if (profiles.length === 0) throw refusal(`--only: expected with --profile workloads that run as one plan; ${left}`);
+  if (others.length > 0) session.note(left);
   const text = profiles.map(({ name, seconds: total, gflops, ops }) =>
     grid([
       [`${name}, ${milliseconds(total)} ms, ${gflops.toFixed(1)} GFLOP/s`, 'calls', 'ms', 'share', 'GFLOP/s'],

@@ -5,8 +5,7 @@ import { chosen } from '../../src/bench/index.js';
 import { costs, profile } from '../../src/bench/profile.js';
 import { allSeries, exponent, scaling } from '../../src/bench/scaling.js';
 import { memory } from '../../src/index.js';
-import { refusal } from '../cli/run.js';
-import { refused } from '../io/refused.js';
+import { refusal, sparring } from '../cli/run.js';
 
 test('the exponent of a power is found', (t) => {
   const cube = [1, 2, 5, 40].map((x) => [x, 7 * x ** 3] as const);
@@ -71,18 +70,35 @@ test('profile: calls of one op on one shape stand together, the dearest first', 
 
 test('profile: the ops of a workload, and none of one that is more than a plan', async (t) => {
   const [convolution] = chosen(['conv_1x28_20k5/fwd']);
-  const { ops, runs, seconds, gflops } = await profile(convolution!, { seconds: 0.001 });
+  const { ops, runs, seconds, gflops } = (await profile(convolution!, { seconds: 0.001 }))!;
   t.ok(runs >= 1 && seconds > 0 && gflops > 0);
   t.equal(ops[0]!.op, 'conv2d');
   t.ok(Math.abs(ops.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-9, 'shares make a whole');
   const [product] = chosen(['gemm_1024']);
-  await refused(t, () => profile(product!, { seconds: 0.001 }), 'INVALID_ARGUMENT', /gemm_1024 is more than one plan/);
+  t.equal(await profile(product!, { seconds: 0.001 }), undefined, 'an op alone is no plan');
+});
+
+test('profile: what is no plan is left out, and said', async (t) => {
+  const { code, stdout, stderr } = await sparring(
+    'bench --profile --only gemm_1024,conv_1x28_20k5/fwd --seconds 0.01 --json',
+  );
+  const { profiles } = JSON.parse(stdout) as { profiles: { name: string }[] };
+  t.equal(code, 0);
+  t.deepEqual(
+    profiles.map(({ name }) => name),
+    ['conv_1x28_20k5/fwd'],
+  );
+  t.match(stderr, /^not run as one plan: gemm_1024$/m);
 });
 
 test('ways to measure that do not go together are refused', async (t) => {
   const cases = [
     ['--peers --profile', 'expected one of --peers or --profile, received --peers --profile'],
     ['--profile --only scaling', 'expected one of --profile or --only scaling, received --profile --only scaling'],
+    [
+      '--profile --only products',
+      '--only: expected with --profile workloads that run as one plan; not run as one plan: gemm_1024, gemm_2048',
+    ],
     ['--only scaling,products', '--only: expected studies or workloads, received both'],
   ] as const;
   for (const [words, message] of cases) {
