@@ -119,9 +119,8 @@ export {
   type Outcome,
   type Target,
 } from './adversary/attack.js';
-export type { AdvAlphaOptions, BudgetedOptions } from './adversary/budgeted.js';
 export type { AutoAttackOptions } from './adversary/autoAttack.js';
-export type { BudgetedOptions } from './adversary/budgeted.js';
+export type { AdvAlphaOptions, BudgetedOptions } from './adversary/budgeted.js';
 export type { CarliniWagnerOptions } from './adversary/carliniWagner.js';
 export type { DdnOptions } from './adversary/ddn.js';
 export type { DeepFoolOptions } from './adversary/deepFool.js';
