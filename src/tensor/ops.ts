@@ -1,6 +1,11 @@
 /**
  * The engine's ops, one typed function each, under the engine's own names. Element-wise ops broadcast as NumPy does and
- * take a number in place of either operand. Masks are tensors of 0 and 1 in the dtype of what they were compared from.
+ * take a number in place of either operand; functions of one tensor keep its shape and dtype. Masks are tensors of 0 and 1
+ * in the dtype of what they were compared from. All make new tensors, which the scope around the call owns.
+ *
+ * All throw a SparringError that names the op and the shapes: `SHAPE_MISMATCH` for shapes that do not fit,
+ * `DTYPE_MISMATCH` for kinds of number that do not, `INVALID_ARGUMENT` or `OUT_OF_RANGE` for what else is asked in vain,
+ * `DISPOSED` for tensors that have been freed.
  */
 import { SparringError } from '../errors.js';
 import { native, type Attributes } from '../native.js';
@@ -43,7 +48,17 @@ function pair(op: string, a: Operand, b: Operand): Tensor {
 
 // ---- arithmetic -----------------------------------------------------------------------------------------------------
 
-/** a + b. */
+/**
+ * a + b; shapes broadcast, here as in all arithmetic and comparisons.
+ *
+ * @example
+ * ```ts
+ * import { add, tensor } from 'sparring';
+ *
+ * console.log(add(tensor([[1], [2]]), tensor([10, 20])).toArray()); // [[11, 21], [12, 22]]
+ * console.log(add(tensor([1, 2]), 0.5).toArray()); // [1.5, 2.5]
+ * ```
+ */
 export const add = (a: Operand, b: Operand): Tensor => pair('add', a, b);
 /** a - b. */
 export const sub = (a: Operand, b: Operand): Tensor => pair('sub', a, b);
@@ -51,18 +66,54 @@ export const sub = (a: Operand, b: Operand): Tensor => pair('sub', a, b);
 export const mul = (a: Operand, b: Operand): Tensor => pair('mul', a, b);
 /** a / b. */
 export const div = (a: Operand, b: Operand): Tensor => pair('div', a, b);
-/** The larger of the two; of equals the first takes the gradient. */
+/**
+ * The larger of the two; of equals the first takes the gradient.
+ *
+ * @example
+ * ```ts
+ * import { maximum, tensor } from 'sparring';
+ *
+ * console.log(maximum(tensor([1, 5]), 3).toArray()); // [3, 5]
+ * ```
+ */
 export const maximum = (a: Operand, b: Operand): Tensor => pair('maximum', a, b);
 /** The smaller of the two; of equals the first takes the gradient. */
 export const minimum = (a: Operand, b: Operand): Tensor => pair('minimum', a, b);
-/** x · factor + shift, for two numbers; of whole numbers, cut towards zero. */
+/**
+ * x · factor + shift, for two numbers; of whole numbers, cut towards zero.
+ *
+ * @example
+ * ```ts
+ * import { affine, tensor } from 'sparring';
+ *
+ * console.log(affine(tensor([1, 2]), 10, 3).toArray()); // [13, 23]
+ * ```
+ */
 export const affine = (x: Tensor, factor: number, shift = 0): Tensor => one('affine', [x], { factor, shift });
-/** x to the power of a number. */
+/**
+ * x to the power of a number.
+ *
+ * @example
+ * ```ts
+ * import { pow, tensor } from 'sparring';
+ *
+ * console.log(pow(tensor([2, 3]), 2).toArray()); // [4, 9]
+ * ```
+ */
 export const pow = (x: Tensor, exponent: number): Tensor => one('pow', [x], { exponent });
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
-/** -x. */
+/**
+ * -x. As all functions of this kind it keeps shape and dtype.
+ *
+ * @example
+ * ```ts
+ * import { neg, tensor } from 'sparring';
+ *
+ * console.log(neg(tensor([[1, -2]])).toArray()); // [[-1, 2]]
+ * ```
+ */
 export const neg = (x: Tensor): Tensor => one('neg', [x]);
 /** |x|; the gradient at 0 is 0. */
 export const abs = (x: Tensor): Tensor => one('abs', [x]);
@@ -70,7 +121,16 @@ export const abs = (x: Tensor): Tensor => one('abs', [x]);
 export const sign = (x: Tensor): Tensor => one('sign', [x]);
 /** The largest whole number not above x; no gradient. */
 export const floor = (x: Tensor): Tensor => one('floor', [x]);
-/** The nearest whole number, halves to even; no gradient. */
+/**
+ * The nearest whole number, halves to even; no gradient.
+ *
+ * @example
+ * ```ts
+ * import { round, tensor } from 'sparring';
+ *
+ * console.log(round(tensor([0.5, 1.5, -1.2])).toArray()); // [0, 2, -1]
+ * ```
+ */
 export const round = (x: Tensor): Tensor => one('round', [x]);
 /** x². */
 export const square = (x: Tensor): Tensor => one('square', [x]);
@@ -90,21 +150,55 @@ export const relu = (x: Tensor): Tensor => one('relu', [x]);
 export const tanh = (x: Tensor): Tensor => one('tanh', [x]);
 /** 1 / (1 + e^-x). */
 export const sigmoid = (x: Tensor): Tensor => one('sigmoid', [x]);
-/** x, no less than `low` and no more than `high`; the gradient is 0 outside. */
+/**
+ * x, no less than `low` and no more than `high`; the gradient is 0 outside.
+ *
+ * @example
+ * ```ts
+ * import { clamp, tensor } from 'sparring';
+ *
+ * console.log(clamp(tensor([-1, 0.5, 2]), { low: 0, high: 1 }).toArray()); // [0, 0.5, 1]
+ * ```
+ */
 export const clamp = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: number; high?: number }): Tensor =>
   one('clamp', [x], { low, high });
-/** 1 where low <= x <= high, else 0. */
+/**
+ * 1 where low <= x <= high, else 0.
+ *
+ * @example
+ * ```ts
+ * import { inside, tensor } from 'sparring';
+ *
+ * console.log(inside(tensor([-1, 0.5, 1]), { low: 0, high: 1 }).toArray()); // [0, 1, 1]
+ * ```
+ */
 export const inside = (x: Tensor, { low = -Infinity, high = Infinity }: { low?: number; high?: number }): Tensor =>
   one('inside', [x], { low, high });
 /**
  * The same numbers in another dtype. On the way to whole numbers floats are cut towards zero, those beyond the range end
  * at its ends, and NaN becomes 0.
+ *
+ * @example
+ * ```ts
+ * import { cast, tensor } from 'sparring';
+ *
+ * console.log(cast(tensor([1.7, -1.7, NaN]), 'int32').toArray()); // [1, -1, 0]
+ * ```
  */
 export const cast = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : one('cast', [x], { dtype }));
 
 // ---- comparisons ----------------------------------------------------------------------------------------------------
 
-/** 1 where a = b, else 0. */
+/**
+ * 1 where a = b, else 0, in the dtype of a and b; shapes broadcast, as in all comparisons.
+ *
+ * @example
+ * ```ts
+ * import { equal, tensor } from 'sparring';
+ *
+ * console.log(equal(tensor([1, 2, 3]), 2).toArray()); // [0, 1, 0]
+ * ```
+ */
 export const equal = (a: Operand, b: Operand): Tensor => pair('equal', a, b);
 /** 1 where a differs from b, else 0. */
 export const notEqual = (a: Operand, b: Operand): Tensor => pair('notEqual', a, b);
@@ -116,7 +210,16 @@ export const lessEqual = (a: Operand, b: Operand): Tensor => pair('lessEqual', a
 export const greater = (a: Operand, b: Operand): Tensor => pair('greater', a, b);
 /** 1 where a >= b, else 0. */
 export const greaterEqual = (a: Operand, b: Operand): Tensor => pair('greaterEqual', a, b);
-/** a where the condition is not 0, else b. */
+/**
+ * a where the condition is not 0, else b; all three broadcast. The gradient goes to what was taken.
+ *
+ * @example
+ * ```ts
+ * import { tensor, where } from 'sparring';
+ *
+ * console.log(where(tensor([1, 0]), tensor([5, 6]), -1).toArray()); // [5, -1]
+ * ```
+ */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : condition.dtype;
   return mixed('where', [cast(condition, dtype), a, b], dtype);
@@ -132,7 +235,18 @@ export interface Reduction {
 
 const reduction = ({ axes, keepDims }: Reduction): Attributes => ({ axes, keepDims });
 
-/** The sum over axes, added in double precision. */
+/**
+ * The sum over axes, all by default, added in double precision.
+ *
+ * @example
+ * ```ts
+ * import { sum, tensor } from 'sparring';
+ *
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(sum(x).item(), sum(x, { axes: [0] }).toArray()); // 10 [4, 6]
+ * console.log(sum(x, { axes: [-1], keepDims: true }).shape); // [2, 1]
+ * ```
+ */
 export const sum = (x: Tensor, options: Reduction = {}): Tensor => one('sum', [x], reduction(options));
 /** The mean over axes. */
 export const mean = (x: Tensor, options: Reduction = {}): Tensor => one('mean', [x], reduction(options));
@@ -140,7 +254,16 @@ export const mean = (x: Tensor, options: Reduction = {}): Tensor => one('mean', 
 export const max = (x: Tensor, options: Reduction = {}): Tensor => one('max', [x], reduction(options));
 /** The smallest element over axes; equal ones share the gradient. */
 export const min = (x: Tensor, options: Reduction = {}): Tensor => one('min', [x], reduction(options));
-/** Where the largest element along an axis stands (the last by default), int32; the first of equals. */
+/**
+ * Where the largest element along an axis stands (the last by default), int32; the first of equals.
+ *
+ * @example
+ * ```ts
+ * import { argmax, tensor } from 'sparring';
+ *
+ * console.log(argmax(tensor([[1, 7, 7], [9, 0, 2]])).toArray()); // [1, 0]
+ * ```
+ */
 export const argmax = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor => one('argmax', [x], { axis });
 /** Where the smallest element along an axis stands (the last by default), int32; the first of equals. */
 export const argmin = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor => one('argmin', [x], { axis });
@@ -148,7 +271,20 @@ export const argmin = (x: Tensor, { axis = -1 }: { axis?: number } = {}): Tensor
 /** The norms that lengths are measured in. */
 export type NormName = 'l1' | 'l2' | 'linf';
 const normOps: Readonly<Record<string, string>> = { l1: 'normL1', l2: 'normL2', linf: 'normLinf' };
-/** The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0. */
+/**
+ * The L1, L2 (default) or L∞ norm over axes; its gradient at 0 is 0.
+ *
+ * @throws SparringError `INVALID_ARGUMENT` for another `order`.
+ *
+ * @example
+ * ```ts
+ * import { norm, tensor } from 'sparring';
+ *
+ * const x = tensor([[3, -4], [0, 2]]);
+ * console.log(norm(x, { axes: [-1] }).toArray()); // [5, 2]
+ * console.log(norm(x, { order: 'linf', axes: [-1] }).toArray()); // [4, 2]
+ * ```
+ */
 export function norm(x: Tensor, { order = 'l2', ...options }: Reduction & { order?: NormName } = {}): Tensor {
   const op = normOps[order];
   if (op === undefined)
@@ -158,17 +294,69 @@ export function norm(x: Tensor, { order = 'l2', ...options }: Reduction & { orde
 
 // ---- shapes ---------------------------------------------------------------------------------------------------------
 
-/** The same numbers in another shape; one length may be -1. Shares memory. */
+/**
+ * The same numbers in another shape, row-major; one length may be -1. Shares memory.
+ *
+ * @example
+ * ```ts
+ * import { reshape, tensor } from 'sparring';
+ *
+ * console.log(reshape(tensor([1, 2, 3, 4, 5, 6]), [2, -1]).toArray()); // [[1, 2, 3], [4, 5, 6]]
+ * ```
+ */
 export const reshape = (x: Tensor, shape: readonly number[]): Tensor => one('reshape', [x], { shape });
-/** All axes but the first as one. */
+/**
+ * All axes but the first as one: [B, ...] to [B, D].
+ *
+ * @example
+ * ```ts
+ * import { flatten, zeros } from 'sparring';
+ *
+ * console.log(flatten(zeros([2, 3, 4])).shape); // [2, 12]
+ * ```
+ */
 export const flatten = (x: Tensor): Tensor =>
   reshape(x, [x.shape[0] ?? 1, x.shape.slice(1).reduce((product, length) => product * length, 1)]);
-/** Stretches axes of length 1, and adds axes in front, up to a shape. */
+/**
+ * Stretches axes of length 1, and adds axes in front, up to a shape.
+ *
+ * @example
+ * ```ts
+ * import { broadcastTo, tensor } from 'sparring';
+ *
+ * console.log(broadcastTo(tensor([[1], [2]]), [2, 3]).toArray()); // [[1, 1, 1], [2, 2, 2]]
+ * ```
+ */
 export const broadcastTo = (x: Tensor, shape: readonly number[]): Tensor => one('broadcastTo', [x], { shape });
-/** The axes in another order, as `axes` lists them. */
+/**
+ * The axes in another order, as `axes` lists them.
+ *
+ * @example
+ * ```ts
+ * import { permute, zeros } from 'sparring';
+ *
+ * console.log(permute(zeros([2, 3, 4]), [2, 0, 1]).shape); // [4, 2, 3]
+ * ```
+ */
 export const permute = (x: Tensor, axes: readonly number[]): Tensor => one('permute', [x], { axes });
-/** The last two axes exchanged. */
-export const transpose = (x: Tensor): Tensor => one('permute', [x], { axes: [1, 0] });
+/**
+ * The last two axes exchanged: [..., m, n] to [..., n, m].
+ *
+ * @throws SparringError `SHAPE_MISMATCH` for fewer than two axes.
+ *
+ * @example
+ * ```ts
+ * import { tensor, transpose } from 'sparring';
+ *
+ * console.log(transpose(tensor([[1, 2, 3], [4, 5, 6]])).toArray()); // [[1, 4], [2, 5], [3, 6]]
+ * console.log(transpose(tensor([[[1, 2]], [[3, 4]]])).toArray()); // [[[1], [2]], [[3], [4]]]
+ * ```
+ */
+export function transpose(x: Tensor): Tensor {
+  const rank = Math.max(2, x.shape.length);
+  const axes = Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  return permute(x, axes);
+}
 
 /** A list with an entry for every axis of x; those at the end that are missing are taken from `otherwise`. */
 function perAxis(op: string, x: Tensor, list: readonly number[], otherwise: readonly number[]): number[] {
@@ -183,7 +371,19 @@ function perAxis(op: string, x: Tensor, list: readonly number[], otherwise: read
 
 const nothing = (x: Tensor): number[] => x.shape.map(() => 0);
 
-/** A box of x: on each axis, from `starts` up to but not including `stops`. The first axis' rows share memory. */
+/**
+ * A box of x: on each axis, from `starts` up to but not including `stops`; axes that the lists do not reach stay whole.
+ * The first axis' rows share memory.
+ *
+ * @example
+ * ```ts
+ * import { slice, tensor } from 'sparring';
+ *
+ * const x = tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(slice(x, [1]).toArray()); // [[4, 5, 6]]
+ * console.log(slice(x, [0, 1], [2, 2]).toArray()); // [[2], [5]]
+ * ```
+ */
 export function slice(x: Tensor, starts: readonly number[], stops: readonly number[] = []): Tensor {
   const from = perAxis('slice', x, starts, nothing(x));
   const to = perAxis('slice', x, stops, x.shape);
@@ -194,7 +394,16 @@ export function slice(x: Tensor, starts: readonly number[], stops: readonly numb
   return one(isRows && x.shape.length > 0 ? 'rows' : 'slice', [x], { starts: from, stops: to });
 }
 
-/** Adds `before[axis]` and `after[axis]` elements of a value (0) around x; axes that the lists do not reach stay. */
+/**
+ * Adds `before[axis]` and `after[axis]` elements of a value (0) around x; axes that the lists do not reach stay.
+ *
+ * @example
+ * ```ts
+ * import { pad, tensor } from 'sparring';
+ *
+ * console.log(pad(tensor([[1, 2]]), [1], [0, 1]).toArray()); // [[0, 0, 0], [1, 2, 0]]
+ * ```
+ */
 export const pad = (
   x: Tensor,
   before: readonly number[],
@@ -206,10 +415,28 @@ export const pad = (
     after: perAxis('pad', x, after, nothing(x)),
     value,
   });
-/** Joins tensors along an axis (the first by default). */
+/**
+ * Joins tensors along an axis (the first by default); the other axes are of one length.
+ *
+ * @example
+ * ```ts
+ * import { concat, tensor } from 'sparring';
+ *
+ * console.log(concat([tensor([[1], [2]]), tensor([[3], [4]])], { axis: 1 }).toArray()); // [[1, 3], [2, 4]]
+ * ```
+ */
 export const concat = (parts: readonly Tensor[], { axis = 0 }: { axis?: number } = {}): Tensor =>
   one('concat', parts, { axis });
-/** Joins tensors of one shape along a new first axis. */
+/**
+ * Joins tensors of one shape along a new first axis.
+ *
+ * @example
+ * ```ts
+ * import { stack, tensor } from 'sparring';
+ *
+ * console.log(stack([tensor([1, 2]), tensor([3, 4])]).toArray()); // [[1, 2], [3, 4]]
+ * ```
+ */
 export const stack = (parts: readonly Tensor[]): Tensor =>
   concat(parts.map((part) => reshape(part, [1, ...part.shape])));
 
@@ -238,7 +465,17 @@ export interface MatmulOptions {
 export const matmul = (a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulOptions = {}): Tensor =>
   one('matmul', [a, b], { transposeA, transposeB });
 
-/** x [..., in] times weight [out, in] transposed, plus bias [out]: the dense layer. */
+/**
+ * x [..., in] times weight [out, in] transposed, plus bias [out]: the dense layer, [..., out].
+ *
+ * @example
+ * ```ts
+ * import { linear, tensor } from 'sparring';
+ *
+ * const weight = tensor([[1, 0], [0, 1], [1, 1]]);
+ * console.log(linear(tensor([[2, 3]]), weight, tensor([0, 0, 10])).toArray()); // [[2, 3, 15]]
+ * ```
+ */
 export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor =>
   one('linear', bias === undefined ? [x, weight] : [x, weight, bias]);
 
@@ -304,38 +541,134 @@ const pooling = ({ kernel, stride = kernel, padding = 0 }: PoolOptions): Attribu
   padding: both(padding),
 });
 
-/** The largest element of each window of images [..., H, W]; padding never wins. */
+/**
+ * The largest element of each window of images [..., H, W], [..., oh, ow]; padding never wins.
+ *
+ * @example
+ * ```ts
+ * import { maxPool2d, tensor } from 'sparring';
+ *
+ * const image = tensor([[[1, 2, 5, 6], [3, 4, 7, 8]]]);
+ * console.log(maxPool2d(image, { kernel: 2 }).toArray()); // [[[4, 8]]]
+ * ```
+ */
 export const maxPool2d = (x: Tensor, options: PoolOptions): Tensor => one('maxPool2d', [x], pooling(options));
-/** The mean of each window of images [..., H, W]; padding counts as zeros. */
+/**
+ * The mean of each window of images [..., H, W], [..., oh, ow]; padding counts as zeros.
+ *
+ * @example
+ * ```ts
+ * import { averagePool2d, tensor } from 'sparring';
+ *
+ * const image = tensor([[[1, 2, 5, 6], [3, 4, 7, 8]]]);
+ * console.log(averagePool2d(image, { kernel: 2 }).toArray()); // [[[2.5, 6.5]]]
+ * ```
+ */
 export const averagePool2d = (x: Tensor, options: PoolOptions): Tensor => one('averagePool2d', [x], pooling(options));
 
 // ---- classification -------------------------------------------------------------------------------------------------
 
-/** Probabilities from logits, over the last axis. */
+/**
+ * Probabilities from logits, over the last axis.
+ *
+ * @example
+ * ```ts
+ * import { softmax, tensor } from 'sparring';
+ *
+ * console.log(softmax(tensor([[0, 0], [1000, 0]])).toArray()); // [[0.5, 0.5], [1, 0]]
+ * ```
+ */
 export const softmax = (x: Tensor): Tensor => one('softmax', [x]);
-/** The logarithm of the probabilities, over the last axis. */
+/**
+ * The logarithm of the probabilities, over the last axis; exact where the probability rounds to 0.
+ *
+ * @example
+ * ```ts
+ * import { logSoftmax, tensor } from 'sparring';
+ *
+ * console.log(logSoftmax(tensor([[1000, 0]])).toArray()); // [[0, -1000]]
+ * ```
+ */
 export const logSoftmax = (x: Tensor): Tensor => one('logSoftmax', [x]);
 /**
  * -log of the probability of the label, per example: logits [B, K], labels int32 [B], result [B]. Exact however
  * confident the network is, and so is its gradient.
+ *
+ * @example
+ * ```ts
+ * import { crossEntropy, tensor } from 'sparring';
+ *
+ * const labels = tensor(Int32Array.of(1));
+ * console.log(crossEntropy(tensor([[1000, 0]]), labels).toArray()); // [1000]
+ * ```
  */
 export const crossEntropy = (logits: Tensor, labels: Tensor): Tensor => one('crossEntropy', [logits, labels]);
-/** The gradient of {@link crossEntropy} by the logits, [..., B, K]. */
+/**
+ * The gradient of {@link crossEntropy} by the logits, [B, K]: the probabilities, less 1 at the label.
+ *
+ * @example
+ * ```ts
+ * import { crossEntropyGrad, tensor } from 'sparring';
+ *
+ * const labels = tensor(Int32Array.of(1));
+ * console.log(crossEntropyGrad(tensor([[0, 0]]), labels).toArray()); // [[0.5, -0.5]]
+ * ```
+ */
 export const crossEntropyGrad = (logits: Tensor, labels: Tensor): Tensor => one('crossEntropyGrad', [logits, labels]);
 
 // ---- indices --------------------------------------------------------------------------------------------------------
 
-/** Entries of x at int32 indices along an axis (the first by default), as NumPy's take. */
+/**
+ * Entries of x at int32 indices along an axis (the first by default), as NumPy's take.
+ *
+ * @example
+ * ```ts
+ * import { gather, tensor } from 'sparring';
+ *
+ * const x = tensor([[1, 2], [3, 4], [5, 6]]);
+ * console.log(gather(x, tensor(Int32Array.of(2, 0))).toArray()); // [[5, 6], [1, 2]]
+ * ```
+ */
 export const gather = (x: Tensor, indices: Tensor, { axis = 0 }: { axis?: number } = {}): Tensor =>
   one('gather', [x, indices], { axis });
-/** Adds the rows of x at int32 indices into a tensor of zeros whose axis (the first by default) has `size` places. */
+/**
+ * Adds the rows of x at int32 indices into a tensor of zeros whose axis (the first by default) has `size` places.
+ *
+ * @example
+ * ```ts
+ * import { scatterAdd, tensor } from 'sparring';
+ *
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(scatterAdd(x, tensor(Int32Array.of(2, 2)), { size: 3 }).toArray()); // [[0, 0], [0, 0], [4, 6]]
+ * ```
+ */
 export const scatterAdd = (x: Tensor, indices: Tensor, { size, axis = 0 }: { size: number; axis?: number }): Tensor => {
   const rank = x.shape.length - indices.shape.length + 1;
   return one('scatterAdd', [x, indices], { size, axis: axis < 0 ? axis : axis - rank });
 };
-/** For each row of the last axis, its elements at that row's int32 indices. */
+/**
+ * For each row of the last axis, its elements at that row's int32 indices: [..., N] and [..., M] to [..., M].
+ *
+ * @example
+ * ```ts
+ * import { reshape, takeAlong, tensor } from 'sparring';
+ *
+ * const indices = reshape(tensor(Int32Array.of(2, 0)), [2, 1]);
+ * console.log(takeAlong(tensor([[1, 2, 3], [4, 5, 6]]), indices).toArray()); // [[3], [4]]
+ * ```
+ */
 export const takeAlong = (x: Tensor, indices: Tensor): Tensor => one('takeAlong', [x, indices]);
-/** Adds each element of a row at its int32 index into a row of `size` zeros. */
+/**
+ * Adds each element of a row at its int32 index into a row of `size` zeros: [..., M] to [..., size].
+ *
+ * @example
+ * ```ts
+ * import { putAlong, reshape, tensor } from 'sparring';
+ *
+ * const indices = reshape(tensor(Int32Array.of(2, 0)), [2, 1]);
+ * console.log(putAlong(tensor([[7], [8]]), indices, { size: 3 }).toArray()); // [[0, 0, 7], [8, 0, 0]]
+ * ```
+ */
 export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor =>
   one('putAlong', [x, indices], { size });
 /**
@@ -367,7 +700,16 @@ export const keepBest = (
   pairs: { example: Tensor; candidate: Tensor; value: Tensor; rows: Tensor },
 ): void => void call('keepBest', [value, rows, target, tried, pairs.example, pairs.candidate, pairs.value, pairs.rows]);
 
-/** 1 at the index, 0 elsewhere, on a new last axis of `classes` places. */
+/**
+ * 1 at the index, 0 elsewhere, on a new last axis of `classes` places; `dtype` is float32 by default.
+ *
+ * @example
+ * ```ts
+ * import { oneHot, tensor } from 'sparring';
+ *
+ * console.log(oneHot(tensor(Int32Array.of(2, 0)), { classes: 3 }).toArray()); // [[0, 0, 1], [1, 0, 0]]
+ * ```
+ */
 export const oneHot = (
   indices: Tensor,
   { classes, dtype = 'float32' }: { classes: number; dtype?: 'float32' | 'float64' },
@@ -375,7 +717,16 @@ export const oneHot = (
 
 // ---- constants and random numbers -----------------------------------------------------------------------------------
 
-/** A tensor of one value. */
+/**
+ * A tensor of one value; `dtype` is float32 by default, here as in `zeros` and `ones`.
+ *
+ * @example
+ * ```ts
+ * import { full } from 'sparring';
+ *
+ * console.log(full([2, 2], 7, { dtype: 'int32' }).toArray()); // [[7, 7], [7, 7]]
+ * ```
+ */
 export const full = (shape: readonly number[], value: number, { dtype = 'float32' }: { dtype?: DType } = {}): Tensor =>
   one('full', [], { shape, value, dtype });
 /** Zeros. */
@@ -383,7 +734,18 @@ export const zeros = (shape: readonly number[], options: { dtype?: DType } = {})
 /** Ones. */
 export const ones = (shape: readonly number[], options: { dtype?: DType } = {}): Tensor => full(shape, 1, options);
 
-/** 0, 1, ... up to but not including `count`, int32. */
+/**
+ * 0, 1, ... up to but not including `count`, int32.
+ *
+ * @throws SparringError `OUT_OF_RANGE` for what is no whole number of at least 0.
+ *
+ * @example
+ * ```ts
+ * import { range } from 'sparring';
+ *
+ * console.log(range(3).toArray()); // [0, 1, 2]
+ * ```
+ */
 export function range(count: number): Tensor {
   if (!Number.isSafeInteger(count) || count < 0) {
     throw new SparringError('OUT_OF_RANGE', `range: expected a whole number of at least 0, received ${count}`);
@@ -422,7 +784,7 @@ function random(op: string, shape: readonly number[], source: RandomSource, attr
 }
 
 /**
- * Uniform random numbers in [low, high) of shape [B, ...].
+ * Uniform random numbers in [low, high), 0 to 1 by default, of shape [B, ...].
  *
  * @example
  * ```ts
@@ -443,7 +805,17 @@ export const uniform = (
   }: RandomSource & { low?: number; high?: number; dtype?: 'float32' | 'float64' },
 ): Tensor => random('uniform', shape, source, { low, high, dtype });
 
-/** Normal random numbers of shape [B, ...]. */
+/**
+ * Normal random numbers of shape [B, ...], of `mean` 0 and standard `deviation` 1 by default.
+ *
+ * @example
+ * ```ts
+ * import { mean, normal } from 'sparring';
+ *
+ * const x = normal([10000], { seed: 1, mean: 3, deviation: 2 });
+ * console.log(Math.abs(mean(x).item() - 3) < 0.1); // true
+ * ```
+ */
 export const normal = (
   shape: readonly number[],
   {
@@ -454,7 +826,17 @@ export const normal = (
   }: RandomSource & { mean?: number; deviation?: number; dtype?: 'float32' | 'float64' },
 ): Tensor => random('normal', shape, source, { mean, deviation, dtype });
 
-/** Each element of x [B, ...] set to 0 with probability `rate`, else divided by 1 - rate. */
+/**
+ * Each element of x [B, ...] set to 0 with probability `rate` (0 to below 1), else divided by 1 - rate.
+ *
+ * @example
+ * ```ts
+ * import { dropout, ones } from 'sparring';
+ *
+ * const { length } = dropout(ones([1, 1000]), { rate: 0.5, seed: 1 }).data().filter((value) => value === 2);
+ * console.log(length > 400 && length < 600); // true
+ * ```
+ */
 export const dropout = (x: Tensor, { rate, ...source }: RandomSource & { rate: number }): Tensor =>
   one('dropout', [x, ...counters('dropout', source, x.shape[0] ?? 1)], {
     rate,
