@@ -324,6 +324,22 @@ type Schema = v.StrictObjectSchema<Omit<typeof attackEntries, 'norm'> & { norm: 
  * @param name - What it is called in messages.
  * @param schema - Its options: {@link attackEntries} and its own.
  * @param build - Given the options, the attack on a batch.
+ * @returns The attack, which throws what `advAlpha` does, and a SparringError `INVALID_ARGUMENT` for options that the schema
+ * does not know.
+ *
+ * @example
+ * ```ts
+ * import { attackEntries, defineAttack, measured, models, neg, uniform } from 'sparring';
+ * import * as v from 'valibot';
+ *
+ * // Turns inputs into their negatives, however far that is.
+ * const negated = defineAttack('negated', v.strictObject(attackEntries), (_, { model, norm, plan }) =>
+ *   plan((x, y) => measured(model, { x, y, norm, adversarial: neg(x), queries: 0, backwards: 0 })),
+ * );
+ * const model = models.mlp({ inputs: 3, hidden: [4], classes: 2 }).eval();
+ * const { queries } = await negated(model, uniform([2, 3], { seed: 1 }), [0, 1]);
+ * console.log(queries.toArray()); // [1, 1]
+ * ```
  */
 export function defineAttack<S extends Schema, Options extends AttackOptions, R extends AttackResult = AttackResult>(
   name: string,
@@ -410,7 +426,10 @@ export function reached(logits: Tensor, y: Tensor, targets?: Tensor): Tensor {
   return targets === undefined ? notEqual(named, y) : equal(named, targets);
 }
 
-/** The result of an attack: what became of its adversarial inputs is measured by one more evaluation, which counts. */
+/**
+ * The result of an attack: what became of its adversarial inputs is measured by one more evaluation, which counts. For an
+ * example see {@link defineAttack}.
+ */
 export function measured(
   model: Classifier,
   { x, y, targets, norm, adversarial, queries, backwards }: Outcome,

@@ -70,6 +70,19 @@ function shortened(rows: Tensor, norm: Norm, most: ops.Operand): Tensor {
 /**
  * x plus a perturbation, shortened where needed so that the difference of the two, as rounded, is never longer than
  * epsilon; clipped to a range where one is given.
+ *
+ * @param x - Inputs [B, ...].
+ * @param rows - Perturbations [B, D], D the numbers of an input.
+ * @param region - The norm, the most that an input is moved in it (any length without), and the range.
+ * @returns [B, ...].
+ *
+ * @example
+ * ```ts
+ * import { norms, perturbed, tensor } from 'sparring';
+ *
+ * const region = { norm: norms.l2, epsilon: 5, clip: [-10, 4] };
+ * console.log(perturbed(tensor([[0, 0]]), tensor([[30, 40]]), region).toArray().map(([a]) => Math.round(a))); // [3]
+ * ```
  */
 export function perturbed(
   x: Tensor,

@@ -58,6 +58,19 @@ function inL1Ball(x: Tensor, rows: Tensor, { epsilon, clip }: Region): Tensor {
  * The inputs [B, ...] moved by rows [B, D], brought to the nearest point of the ball and then into the box; for l1 the
  * nearest of both at once. What is inside stays as it is: nothing is ever made longer. As rounded, the difference from
  * x is never longer than epsilon.
+ *
+ * @param x - The clean inputs.
+ * @param rows - How far they are moved by now.
+ * @param region - The norm, epsilon, and the range.
+ * @returns [B, ...].
+ *
+ * @example
+ * ```ts
+ * import { norms, project, tensor } from 'sparring';
+ *
+ * const moved = project(tensor([[0, 0]]), tensor([[0.25, 3]]), { norm: norms.linf, epsilon: 0.5, clip: [0, 1] });
+ * console.log(moved.toArray().map((row) => row.map((value) => value.toFixed(3)))); // [[0.250, 0.500]]
+ * ```
  */
 export function project(x: Tensor, rows: Tensor, region: Region): Tensor {
   const { norm, epsilon } = region;

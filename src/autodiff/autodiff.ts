@@ -104,6 +104,8 @@ export interface Vjp<X extends Differentiable> {
  *
  * @param f - A function of x built of ops.
  * @param x - A tensor, or an array or record of tensors.
+ * @throws SparringError `DTYPE_MISMATCH` for tensors that are not of floats; the pullback `SHAPE_MISMATCH` for a cotangent of
+ * another shape than the value's.
  *
  * @example
  * ```ts
@@ -152,6 +154,8 @@ function checkScalar(name: string, value: Tensor): void {
  * A function that gives the value of f and its gradient by the first argument, in the shape of that argument. f must
  * return a single number.
  *
+ * @throws SparringError `SHAPE_MISMATCH`, from the function that is made, when f returns more than one number.
+ *
  * @example
  * ```ts
  * import { square, sum, tensor, valueAndGrad } from 'sparring';
@@ -182,6 +186,8 @@ function valueAndGradFor<X extends Differentiable, Rest extends unknown[]>(
 /**
  * The gradient of f by its first argument; f must return a single number. Gradients of gradients work.
  *
+ * @throws SparringError `SHAPE_MISMATCH`, from the function that is made, when f returns more than one number.
+ *
  * @example
  * ```ts
  * import { grad, pow, sum, tensor } from 'sparring';
@@ -202,6 +208,9 @@ export function grad<X extends Differentiable, Rest extends unknown[]>(
 /**
  * The value of f, a single number, and its gradients by tensors that f uses without receiving them: a module's
  * parameters.
+ *
+ * @throws SparringError `SHAPE_MISMATCH` when f returns more than one number, `INVALID_ARGUMENT` for a parameter that is given
+ * twice.
  *
  * @example
  * ```ts
@@ -268,6 +277,7 @@ export interface Classifier {
  * @param model - A network from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
  * @returns `probabilities` [B, K] and `jacobian` [B, K, ...].
+ * @throws SparringError `SHAPE_MISMATCH` for a network that does not give [B, K].
  *
  * @example
  * ```ts

@@ -727,7 +727,19 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
  *
  * @param source - The network that the adversarial inputs are made on.
  * @param model - The network that is measured on them.
+ * @param data - The examples.
+ * @param options - The `attack` by name, its `epsilon`, and what every attack takes.
+ * @returns The part of all examples, with its 95 % interval.
  * @throws SparringError for an unknown attack, a network in training mode, and whatever the attack refuses.
+ *
+ * @example
+ * ```ts
+ * import { datasets, models, take, transferred } from 'sparring';
+ *
+ * const test = take((await datasets.sample()).test, 20);
+ * const [source, model] = [1, 2].map((seed) => models.mlp({ hidden: [8], seed }).eval());
+ * console.log((await transferred(source, model, test, { attack: 'advLoss', epsilon: 1 })).n); // 20
+ * ```
  */
 export async function transferred(
   source: Target,

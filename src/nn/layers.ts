@@ -45,7 +45,9 @@ const dropoutOptions = v.strictObject({
  * ```
  */
 export class Linear extends Module {
+  /** [outputs, inputs]. */
   weight: Tensor;
+  /** [outputs]; none with `bias: false`. */
   bias: Tensor | undefined;
 
   constructor(inputs: number, outputs: number, options: InitialOptions & { bias?: boolean } = {}) {
@@ -73,8 +75,11 @@ export class Linear extends Module {
  * ```
  */
 export class Conv2d extends Module {
+  /** [filters, channels / groups, kh, kw]. */
   weight: Tensor;
+  /** [filters]; none with `bias: false`. */
   bias: Tensor | undefined;
+  /** How the window moves. */
   readonly options: Conv2dOptions;
 
   constructor(
@@ -103,8 +108,18 @@ export class Conv2d extends Module {
   }
 }
 
-/** The largest element of each window, `new MaxPool2d({ kernel: 2 })`. */
+/**
+ * The largest element of each window, [B, C, H, W] to [B, C, oh, ow].
+ *
+ * @example
+ * ```ts
+ * import { nn, zeros } from 'sparring';
+ *
+ * console.log(new nn.MaxPool2d({ kernel: 2 }).forward(zeros([1, 3, 8, 8])).shape); // [1, 3, 4, 4]
+ * ```
+ */
 export class MaxPool2d extends Module {
+  /** The window. */
   readonly options: PoolOptions;
 
   constructor(options: PoolOptions) {
@@ -117,8 +132,18 @@ export class MaxPool2d extends Module {
   }
 }
 
-/** The mean of each window, `new AvgPool2d({ kernel: 2 })`. */
+/**
+ * The mean of each window, [B, C, H, W] to [B, C, oh, ow].
+ *
+ * @example
+ * ```ts
+ * import { nn, zeros } from 'sparring';
+ *
+ * console.log(new nn.AvgPool2d({ kernel: 2 }).forward(zeros([1, 3, 8, 8])).shape); // [1, 3, 4, 4]
+ * ```
+ */
 export class AvgPool2d extends Module {
+  /** The window. */
   readonly options: PoolOptions;
 
   constructor(options: PoolOptions) {
@@ -131,22 +156,52 @@ export class AvgPool2d extends Module {
   }
 }
 
-/** max(x, 0). */
+/**
+ * max(x, 0).
+ *
+ * @example
+ * ```ts
+ * import { nn, tensor } from 'sparring';
+ *
+ * console.log(new nn.ReLU().forward(tensor([-1, 2])).toArray()); // [0, 2]
+ * ```
+ */
 export class ReLU extends Module {
   forward(x: Tensor): Tensor {
     return ops.relu(x);
   }
 }
 
-/** The hyperbolic tangent. */
+/**
+ * The hyperbolic tangent.
+ *
+ * @example
+ * ```ts
+ * import { nn, tensor } from 'sparring';
+ *
+ * console.log(new nn.Tanh().forward(tensor([0, 100])).toArray()); // [0, 1]
+ * ```
+ */
 export class Tanh extends Module {
   forward(x: Tensor): Tensor {
     return ops.tanh(x);
   }
 }
 
-/** While it trains, zeroes each element with probability `rate` (0.5) and scales the others by 1 / (1 - rate). */
+/**
+ * While it trains, zeroes each element with probability `rate` (0.5) and scales the others by 1 / (1 - rate).
+ *
+ * @throws SparringError `OUT_OF_RANGE` for a rate that is not 0 to below 1.
+ *
+ * @example
+ * ```ts
+ * import { nn, tensor } from 'sparring';
+ *
+ * console.log(new nn.Dropout({ rate: 0.9 }).eval().forward(tensor([1, 2])).toArray()); // [1, 2]
+ * ```
+ */
 export class Dropout extends Module {
+  /** The probability. */
   readonly rate: number;
 
   constructor(options: { rate?: number } = {}) {
@@ -162,7 +217,16 @@ export class Dropout extends Module {
   }
 }
 
-/** [B, ...] to [B, all the rest]. */
+/**
+ * [B, ...] to [B, all the rest].
+ *
+ * @example
+ * ```ts
+ * import { nn, zeros } from 'sparring';
+ *
+ * console.log(new nn.Flatten().forward(zeros([2, 3, 4])).shape); // [2, 12]
+ * ```
+ */
 export class Flatten extends Module {
   forward(x: Tensor): Tensor {
     return ops.flatten(x);
@@ -182,6 +246,7 @@ export class Flatten extends Module {
  * ```
  */
 export class Sequential extends Module {
+  /** In their order. */
   readonly layers: readonly Module[];
 
   constructor(...layers: Module[]) {

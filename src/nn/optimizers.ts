@@ -16,12 +16,13 @@ const aboveZero = v.pipe(
 );
 const belowOne = v.pipe(v.number(), v.minValue(0), v.maxValue(0.9999999));
 
-/** Moves parameters against their gradients. */
+/** Moves parameters against their gradients: what {@link SGD} and {@link Adam} share. */
 export abstract class Optimizer {
   /** How many updates there have been. */
   steps = 0;
 
   constructor(
+    /** What it moves, in place. */
     readonly parameters: readonly Tensor[],
     /** The learning rate of {@link Optimizer.step}. */
     public rate: number,
@@ -136,7 +137,21 @@ const adamOptions = v.strictObject({
 /** Settings of {@link Adam}; `decoupled` decays weights as AdamW does, `clipGradients` is that of {@link SgdOptions}. */
 export type AdamOptions = v.InferInput<typeof adamOptions>;
 
-/** Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with `decoupled`. */
+/**
+ * Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019) with `decoupled`.
+ *
+ * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible settings.
+ *
+ * @example
+ * ```ts
+ * import { gradients, nn, square, sum, tensor } from 'sparring';
+ *
+ * const w = tensor([1, -1]);
+ * const optimizer = new nn.Adam([w], { rate: 0.1 });
+ * optimizer.step(gradients(() => sum(square(w)), [w]).grads);
+ * console.log(w.toArray().map((value) => value.toFixed(3))); // [0.900, -0.900]
+ * ```
+ */
 export class Adam extends Optimizer {
   private readonly first: Tensor[];
   private readonly second: Tensor[];

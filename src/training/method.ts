@@ -64,6 +64,20 @@ export interface MethodMaker<S extends Schema = Schema, P extends Prepare = Prep
  * @param schema - Its options.
  * @param build - Given the options, {@link Method.prepare}.
  * @param traits - What else there is to know of it.
+ * @returns What makes the method; it throws a SparringError `INVALID_ARGUMENT` for unknown or impossible options.
+ *
+ * @example
+ * ```ts
+ * import { affine, defineMethod, nn } from 'sparring';
+ * import * as v from 'valibot';
+ *
+ * // Ordinary training with the loss made larger.
+ * const schema = v.strictObject({ factor: v.optional(v.number(), 2) });
+ * const louder = defineMethod('louder', schema, ({ factor }) => ({ model, x, y }) => {
+ *   return () => affine(nn.crossEntropyLoss(model.forward(x), y), factor);
+ * });
+ * console.log(louder({ factor: 3 }).settings); // { factor: 3 }
+ * ```
  */
 export function defineMethod<S extends Schema, P extends Prepare>(
   name: string,
@@ -105,7 +119,18 @@ export const lengthEntries = {
 /** The same of a method whose adversary walks in a ball. */
 export const ballEntries = { ...lengthEntries, norm: v.optional(v.picklist(['l2', 'linf']), 'l2') };
 
-/** Runs fn with the network in evaluation mode: an adversary attacks the network as it will be used. */
+/**
+ * Runs fn with the network in evaluation mode: an adversary attacks the network as it will be used. Afterwards every part
+ * is in the mode that it was in.
+ *
+ * @example
+ * ```ts
+ * import { evaluating, models } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 2, hidden: [2], classes: 2 });
+ * console.log(evaluating(model, () => model.training), model.training); // false true
+ * ```
+ */
 export function evaluating<T>(model: Module, fn: () => T): T {
   const modes = new Map<Module, boolean>();
   const visit = (module: Module): void => {
