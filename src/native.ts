@@ -67,7 +67,7 @@ function load(): Native {
 }
 
 /** Turns an error of the addon into ours, with its code. */
-export function fromNative(error: unknown): unknown {
+function fromNative(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof SparringError || !('code' in error)) return error;
   return new SparringError(error.code as ErrorCode, error.message, { cause: error });
 }

@@ -79,7 +79,7 @@ export function declare(command: Command, settings: Settings): void {
 }
 
 /** What was given, checked, and what holds where nothing was. */
-export function valuesOf<S extends Settings>(settings: S, given: Readonly<Record<string, unknown>>): Values<S> {
+function valuesOf<S extends Settings>(settings: S, given: Readonly<Record<string, unknown>>): Values<S> {
   const values = Object.fromEntries(
     Object.entries(settings).map(([name, { fallback }]) => [name, given[name] ?? fallback]),
   );

@@ -27,7 +27,7 @@ export const epsilons = option(list(length), `lengths of the perturbations, ${le
   fallback: [0.5, 1, 1.5, 2],
 });
 /** The norm of perturbations. */
-export const norm = option(choice<NormName>(names(norms)), `norm of the perturbations: ${either(names(norms))}`, {
+const norm = option(choice<NormName>(names(norms)), `norm of the perturbations: ${either(names(norms))}`, {
   fallback: 'l2',
 });
 /** Where the data set is. */

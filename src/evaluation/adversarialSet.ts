@@ -12,7 +12,7 @@ import type { Evaluation } from './evaluate.js';
 import { dataDigest } from './fingerprint.js';
 
 /** The manifest's name in its folder. */
-export const manifestName = 'manifest.json';
+const manifestName = 'manifest.json';
 
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in hexadecimal digits'));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

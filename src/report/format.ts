@@ -21,7 +21,7 @@ export function percent(proportion: number, decimals: number): string {
 }
 
 /** The farther end of the interval from the mean, so that `mean ± reach` covers the interval even when it is lopsided. */
-export const reach = ({ mean, low, high }: Figure) => Math.max(mean - low, high - mean);
+const reach = ({ mean, low, high }: Figure) => Math.max(mean - low, high - mean);
 
 /** Whether there is an interval to show; one measurement alone has none. */
 export const hasInterval = (figure: Figure) => figure.n > 1 || figure.high > figure.low;

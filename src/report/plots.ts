@@ -458,7 +458,7 @@ const frame = (title: string, format?: string) =>
  *
  * @throws SparringError `INVALID_ARGUMENT` when no row has `classes` and `timesAdvLoss`.
  */
-export async function costAgainstClasses(result: ResultFile): Promise<Picture> {
+async function costAgainstClasses(result: ResultFile): Promise<Picture> {
   const values = result.rows.flatMap(({ attack, classes, measures }) => {
     const times = measures?.timesAdvLoss;
     return classes === undefined || attack === undefined || times === undefined
@@ -564,7 +564,7 @@ export async function costAgainstClasses(result: ResultFile): Promise<Picture> {
  *
  * @throws SparringError `INVALID_ARGUMENT` when no row has `epsilon` and the column `minimal`.
  */
-export async function minimalLengths(result: ResultFile): Promise<Picture> {
+async function minimalLengths(result: ResultFile): Promise<Picture> {
   const rows = result.rows.filter(({ epsilon, accuracy }) => epsilon !== undefined && accuracy.minimal);
   if (rows.length === 0) {
     throw new SparringError(

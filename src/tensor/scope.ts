@@ -9,7 +9,7 @@ const current = new AsyncLocalStorage<Members>();
 onCreate((tensor) => current.getStore()?.add(tensor));
 
 /** Calls visit with every tensor inside a value: in arrays, maps, sets, plain objects and the fields of instances. */
-export function eachTensor(value: unknown, visit: (tensor: Tensor) => void, seen = new Set<unknown>()): void {
+function eachTensor(value: unknown, visit: (tensor: Tensor) => void, seen = new Set<unknown>()): void {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
   seen.add(value);
   if (value instanceof Tensor) visit(value);
