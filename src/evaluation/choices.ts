@@ -44,9 +44,6 @@ export interface Chosen {
 
 const names = Object.keys(attacks);
 
-/** Those that look for the nearest adversarial input. */
-const distanceAttacks = ['minimal', 'deepFool', 'carliniWagner', 'ddn', 'fmn', 'ead', 'fab', 'hopSkipJump'];
-
 /** The name of an attack of this library. */
 export const attackName = v.pipe(
   v.string(),
@@ -134,7 +131,7 @@ export function choose(
       options: Object.fromEntries(rest),
       targets: each,
       source,
-      distance: distance ?? (attack === undefined && distanceAttacks.includes(name)),
+      distance: distance ?? (attack === undefined && !attacks[name as AttackName].needsEpsilon),
     };
   });
 }

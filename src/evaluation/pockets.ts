@@ -1,6 +1,6 @@
 /** Adversarial pockets: how much noise an adversarial input withstands. */
 import * as v from 'valibot';
-import { atLeastOne, guardEvaluating, type Target } from '../adversary/attack.js';
+import { atLeastOne, guardEvaluating, numbered, type Target } from '../adversary/attack.js';
 import { SparringError } from '../errors.js';
 import { parseOptions } from '../options.js';
 import * as ops from '../tensor/ops.js';
@@ -17,6 +17,8 @@ export interface PocketOptions {
   /** The valid range, in which noisy inputs are kept. */
   clip?: [number, number];
   seed?: number;
+  /** The numbers of the inputs, which the noise is keyed by: 0, 1, ... by default. */
+  rows?: Int32Array;
 }
 
 const deviation = v.pipe(v.number(), v.minValue(0, 'expected standard deviations of at least 0'));
@@ -25,6 +27,7 @@ const schema = v.strictObject({
   draws: v.optional(atLeastOne, 100),
   clip: v.optional(v.tuple([v.number(), v.number()])),
   seed: v.optional(v.pipe(v.number(), v.safeInteger('expected a whole number')), 0),
+  rows: v.optional(v.instance(Int32Array)),
 });
 
 /**
@@ -55,7 +58,7 @@ export async function pockets(
   y: Tensor,
   options: PocketOptions,
 ): Promise<{ level: number; fraction: Tensor }[]> {
-  const { levels, draws, clip, seed } = parseOptions(schema, options, 'pockets');
+  const { levels, draws, clip, seed, rows: given } = parseOptions(schema, options, 'pockets');
   guardEvaluating('pockets', model);
   const batch = adversarial.shape[0]!;
   if (y.dtype !== 'int32' || y.shape.join() !== String(batch))
@@ -63,9 +66,15 @@ export async function pockets(
       'SHAPE_MISMATCH',
       `pockets: expected int32 labels [${batch}], received ${y.dtype} [${y.shape.join(',')}]`,
     );
-  const probe = planned((x: Tensor, labels: Tensor, level: Tensor, tick: Tensor, count: Tensor) => {
+  const numbers = given ?? numbered(batch);
+  if (numbers.length !== batch)
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `pockets: rows: expected ${batch}, one an input, received ${numbers.length}`,
+    );
+  const probe = planned((x: Tensor, labels: Tensor, rows: Tensor, level: Tensor, tick: Tensor, count: Tensor) => {
     const dtype = x.dtype as 'float32' | 'float64';
-    const noisy = ops.add(x, ops.mul(ops.normal(x.shape, { seed, tick, dtype }), level));
+    const noisy = ops.add(x, ops.mul(ops.normal(x.shape, { seed, rows, tick, dtype }), level));
     const inside = clip === undefined ? noisy : ops.clamp(noisy, { low: clip[0], high: clip[1] });
     const wrong = ops.notEqual(ops.argmax(model.forward(inside)), labels);
     return [ops.add(count, ops.cast(wrong, 'float64'))];
@@ -75,11 +84,12 @@ export async function pockets(
       const found: { level: number; fraction: Tensor }[] = [];
       for (const level of levels) {
         const fraction = await scope(async () => {
+          const rows = tensor(numbers);
           const size = tensor(level, { dtype: adversarial.dtype });
           let count = ops.zeros([batch], { dtype: 'float64' });
           // The same draws at every level: what differs is the level alone.
           for (let tick = 0; tick < draws; tick++) {
-            const [next] = await probe(adversarial, y, size, tensor(tick, { dtype: 'int32' }), count);
+            const [next] = await probe(adversarial, y, rows, size, tensor(tick, { dtype: 'int32' }), count);
             count.dispose();
             count = next!;
           }

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { attacks, pockets, robustness, tensor } from '../../src/index.js';
+import { attacks, pockets, robustness, slice, tensor } from '../../src/index.js';
 import { inputs, linearNetwork } from '../adversary/networks.js';
 import { refused } from '../adversary/refused.js';
 
@@ -33,6 +33,14 @@ test('pockets: beside a plane the fraction is the normal distribution of the dis
     // Four standard deviations of 2000 draws.
     t.ok(Math.max(...off) < 4 * Math.sqrt(0.25 / 2000), `level ${level}: ${fraction.toArray().toString()}`);
   }
+  const level = { levels: [0.3], draws: 500 };
+  const [all] = await pockets(plane, x, y, level);
+  for (const row of [1, 2]) {
+    const one = [slice(x, [row], [row + 1]), slice(y, [row], [row + 1])] as const;
+    const [alone] = await pockets(plane, ...one, { ...level, rows: Int32Array.of(row) });
+    t.equal(alone!.fraction.item(), all!.fraction.data()[row], 'an input meets the same noise alone, under its number');
+  }
+  await refused(t, 'rows', () => pockets(plane, x, y, { ...level, rows: Int32Array.of(2) }), 'SHAPE_MISMATCH', 'rows');
   await refused(t, 'no level', () => pockets(plane, x, y, { levels: [] }), 'INVALID_ARGUMENT', 'levels');
 });
 
