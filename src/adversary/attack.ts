@@ -312,6 +312,8 @@ export interface DefinedAttack<
   readonly needsEpsilon: boolean;
   /** The norms that it works in. */
   readonly norms: readonly NormName[];
+  /** Its options. */
+  readonly schema: v.StrictObjectSchema<v.ObjectEntries, undefined>;
 }
 
 type Norms = v.OptionalSchema<v.PicklistSchema<NormName[], undefined>, NormName>;
@@ -405,6 +407,7 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
   return Object.assign(attack, {
     needsEpsilon: epsilon !== undefined && epsilon.type !== 'optional',
     norms: norm.wrapped.options,
+    schema,
   });
 }
 

@@ -10,44 +10,31 @@ import { scope } from '../tensor/scope.js';
 import { tensor } from '../tensor/tensor.js';
 import { accuracy } from '../training/accuracy.js';
 import { Examples } from '../training/examples.js';
+import { attackOptions, attackSettings } from './attacks.js';
 import { defineCommand, type Values } from './command.js';
 import { refusal } from './failure.js';
 import { entries } from './grid.js';
 import { attackNames, checkWritable, epsilon as usual, length, measuring } from './options.js';
 import { readSubject } from './subject.js';
-import { choice, either, file, option, whole } from './values.js';
-
-const minimalOnly = { only: { option: 'attack', values: ['minimal'] } };
+import { choice, either, file, option } from './values.js';
 
 const options = {
   attack: option(choice(attackNames), `attack: ${either(attackNames)}`, { required: true }),
   epsilon: option(length, usual.description, {
     fallbackText: `${usual.fallback}; of attacks that look for the shortest perturbation: no limit`,
   }),
-  linearize: option(
-    choice(['logits', 'probabilities']),
-    'what is linearised: logits, whose lengths are distances, or probabilities, as in the paper',
-    { fallback: 'logits', ...minimalOnly },
-  ),
-  steps: option(whole({ least: 1 }), 'how often the network is linearised anew at most; 1 in the paper', {
-    fallback: 50,
-    ...minimalOnly,
-  }),
+  ...attackOptions,
   ...measuring,
   out: option(file, 'where the adversarial images go, a safetensors file', { fallbackText: 'nowhere' }),
 };
 
 /** What is asked of the attack itself. */
-function settingsOf({ attack, epsilon, norm, linearize, steps }: Values<typeof options>): Record<string, unknown> {
+function settingsOf({ attack, epsilon, norm, ...own }: Values<typeof options>): Record<string, unknown> {
   const { needsEpsilon, norms } = attacks[attack];
   if (!norms.includes(norm))
     throw refusal(`--norm: expected ${either(norms)} with --attack ${attack}, received '${norm}'`);
   const most = epsilon ?? (needsEpsilon ? usual.fallback : undefined);
-  return {
-    norm,
-    ...(attack === 'minimal' && { linearize, steps }),
-    ...(most !== undefined && { epsilon: most }),
-  };
+  return { norm, ...attackSettings(attack, own), ...(most !== undefined && { epsilon: most }) };
 }
 
 const sum = (numbers: NumberArray): number => Array.from(numbers).reduce((total, each) => total + each, 0);
@@ -97,6 +84,14 @@ export const attackCommand = defineCommand({
     [
       'sparring attack lwa.safetensors --attack fmn --norm linf --clip 0 1',
       'the shortest perturbations that a stronger search finds',
+    ],
+    [
+      'sparring attack lwa.safetensors --attack pgd --steps 40 --restarts 2 --step-size .1',
+      'forty steps of length .1, from two random places; each attack has options of its own',
+    ],
+    [
+      'sparring attack lwa.safetensors --attack autoAttack --norm linf --epsilon 0.1 --clip 0 1',
+      'the standard protocol',
     ],
     [
       'sparring attack lwa.safetensors --attack advLoss --norm linf --epsilon 0.1 --clip 0 1',

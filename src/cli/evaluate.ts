@@ -6,6 +6,7 @@ import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
 import { accuracy as accuracyText, duration, significant } from '../report/format.js';
 import { renderRobustness } from '../report/robustness.js';
 import { loadNetwork } from '../training/network.js';
+import { attackSettings } from './attacks.js';
 import { defineCommand } from './command.js';
 import { grid } from './grid.js';
 import { attackNames, checkWritable, epsilons, measuring } from './options.js';
@@ -29,9 +30,8 @@ const options = {
   }),
 };
 
-/** The attacks as they are run here: minimal as it is run by `sparring attack`, with its distances. */
-const chosen = (name: AttackName): AttackChoice =>
-  name === 'minimal' ? [name, { linearize: 'logits', steps: 50 }] : name;
+/** The attacks as `sparring attack` runs them. */
+const chosen = (name: AttackName): AttackChoice => [name, attackSettings(name, {})];
 
 /** What the attacks left, one line a length. */
 function accuracies({ norm, robust, worst }: Evaluation): string {

@@ -1,10 +1,10 @@
 /** The training methods on the command line. Which options go with which method, and their defaults, the methods say. */
-import { getDefault } from 'valibot';
 import { norms } from '../adversary/norms.js';
 import type { Method, MethodMaker } from '../training/method.js';
 import * as methods from '../training/methods.js';
 import { length, lengthUnits } from './options.js';
-import { choice, either, option, range, real, text, truth, whole, type Kind, type Setting } from './values.js';
+import { owned } from './owned.js';
+import { choice, either, range, real, text, truth, whole, type Kind, type Setting } from './values.js';
 
 /** A method's name. */
 export type MethodName = keyof typeof methods;
@@ -18,17 +18,8 @@ const makers = methods as unknown as Record<MethodName, MethodMaker>;
 const flags: Readonly<Record<string, string>> = { rate: 'dropoutRate' };
 
 /** An option that some methods have under this name. */
-function own<T>(name: string, kind: Kind<T>, description: string, otherwise?: string): Setting<T | undefined> {
-  const takers = methodNames.filter((method) => name in makers[method].schema.entries);
-  const usual = (method: MethodName): string => {
-    const value = getDefault(makers[method].schema.entries[name]!) as string | number | boolean | undefined;
-    return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value ?? otherwise);
-  };
-  const texts = [...new Set(takers.map(usual))].map((value, _, all) =>
-    all.length === 1 ? value : `${value} for ${either(takers.filter((method) => usual(method) === value))}`,
-  );
-  return option(kind, description, { fallbackText: texts.join(', '), only: { option: 'method', values: takers } });
-}
+const own = <T>(name: string, kind: Kind<T>, description: string, otherwise?: string): Setting<T | undefined> =>
+  owned({ by: 'method', owners: makers }, name, kind, description, otherwise);
 
 /** The options of the methods: a new method needs an entry here only for an option that none has had. */
 export const methodOptions = {

@@ -2,6 +2,7 @@ import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
+import * as attacks from '../../src/adversary/index.js';
 import { dataNames } from '../../src/cli/images.js';
 import { warningsOf } from '../../src/cli/info.js';
 import { saveNetwork, type Description } from '../../src/training/network.js';
@@ -10,6 +11,7 @@ import { program } from '../../src/cli/program.js';
 import { experimentNames, profileNames } from '../../src/experiments/reproduce.js';
 import { saveSafetensors } from '../../src/io/weights.js';
 import * as models from '../../src/nn/models.js';
+import { attackOptions } from '../../src/cli/attacks.js';
 import { methodOptions } from '../../src/cli/methods.js';
 import { either } from '../../src/cli/values.js';
 import * as methods from '../../src/training/methods.js';
@@ -74,8 +76,13 @@ test('wrong usage is refused by name, with the nearest valid name', async (t) =>
     ['attack', 'expected <network>, received nothing'],
     [
       'attack x --attack advLoss --steps 3',
-      '--steps: expected with --attack minimal only, received with --attack advLoss',
+      `--steps: expected with --attack ${either(attackOptions.steps.only!.values)} only, received with --attack advLoss`,
     ],
+    ['attack x --attack pgd --steps 0', '--steps: expected a whole number of at least 1, received 0'],
+    ['attack x --attack pgd --step-size -.1', '--step-size: expected a length of more than 0, received -0.1'],
+    ['attack x --attack apgd --loss margin', "--loss: expected one of crossEntropy, dlr, received 'margin'"],
+    ['attack x --attack fab --targets 0', '--targets: expected a whole number of at least 1, received 0'],
+    ['attack x --attack pgd --random-start maybe', "--random-start: expected yes or no, received 'maybe'"],
     ['attack x --attack ddn --norm linf', "--norm: expected l2 with --attack ddn, received 'linf'"],
     ['attack x --attack advLoss --clip 1 0', "--clip: expected two numbers, the lower one first, received '1 0'"],
     ['attack x --attack advLoss --clip 0', "--clip: expected two numbers, the lower one first, received '0'"],
@@ -203,5 +210,19 @@ test('every command has a page that teaches it', (t) => {
 test('an OpenBLAS with threads of its own is warned of', (t) => {
   t.equal(warningsOf({ blasThreading: 'openmp' }).length, 1);
   t.deepEqual(warningsOf({ blasThreading: 'pthread' }), []);
+  t.end();
+});
+
+test('every option of an attack that can be written as a word is one of the command line', (t) => {
+  const shared = new Set(['norm', 'clip', 'batchSize', 'epsilon']);
+  for (const [name, { schema }] of Object.entries(attacks)) {
+    for (const [key, entry] of Object.entries(schema.entries)) {
+      const { type, wrapped } = entry as unknown as { type: string; wrapped?: { type: string } };
+      const isWord = ['number', 'boolean', 'picklist'].includes(wrapped?.type ?? type);
+      if (!isWord || shared.has(key)) continue;
+      const option = (attackOptions as Record<string, { only?: { values: readonly string[] } }>)[key];
+      t.ok(option?.only?.values.includes(name), `${name}: ${key}`);
+    }
+  }
   t.end();
 });
