@@ -1,11 +1,13 @@
 /** AutoAttack: the standard protocol by which robustness is measured. */
 import * as v from 'valibot';
+import type { Tensor } from '../tensor/tensor.js';
 import { apgd, apgdDlr, apgdT } from './apgd.js';
 import {
   atLeastOne,
   attackEntries,
   defineAttack,
   epsilonEntry,
+  guardFinite,
   guardScale,
   seedEntry,
   type AttackOptions,
@@ -89,12 +91,17 @@ export const autoAttack: DefinedAttack<AutoAttackOptions, WorstCaseResult> = def
   typeof schema,
   AutoAttackOptions,
   WorstCaseResult
->('autoAttack', schema, (settings, { model, norm, signal }) => {
+>('autoAttack', schema, (settings, { model, norm, plan, signal }) => {
   const { epsilon, clip, seed, batchSize } = settings;
   const all = worstCase(protocols[settings.version](settings, norm.name));
   const shared = { norm: norm.name, epsilon, seed, batchSize, ...(clip && { clip }), ...(signal && { signal }) };
-  return (x, y, rows) => {
+  const glance = plan((x: Tensor) => ({ logits: model.forward(x) }));
+  return async (x, y, examples) => {
     guardScale('autoAttack', x, { norm: norm.name, epsilon, clip });
-    return all(model, x, y, { ...shared, rows: rows.data() as Int32Array });
+    const rows = examples.data() as Int32Array;
+    const { logits } = await glance(x);
+    // Here, that it be told under this name and not that of the first attack.
+    guardFinite('autoAttack', logits, rows);
+    return all(model, x, y, { ...shared, rows });
   };
 });

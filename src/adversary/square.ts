@@ -234,7 +234,10 @@ function hills(norm: 'l1' | 'l2'): Moves {
       };
       const chosen = ops.where(ops.greater(draw.signs([1, 1, 1], 3), 0), given.above!, given.beside!);
       const placed = ops.matmul(ops.matmul(shift(height, top), chosen), shift(width, left), { transposeB: true });
-      const shape = ops.add(ops.mul(draw.signs([channels, 1, 1], 4), placed), unit(ops.mul(here, into)));
+      const drawn = ops.mul(draw.signs([channels, 1, 1], 4), placed);
+      const sum = ops.add(drawn, unit(ops.mul(here, into)));
+      // In a window of one pixel the two may cancel out.
+      const shape = ops.where(ops.greater(mass(sum), 1e-6), sum, drawn);
       const unused = ops.relu(ops.affine(ops.sum(mass(here), { axes: [1], keepDims: true }), -1, 1));
       const kept = mass(ops.mul(here, ops.maximum(into, from)));
       const length = root(ops.add(kept, ops.affine(unused, 1 / channels)));

@@ -10,11 +10,13 @@ import {
   softmax,
   tensor,
   uniform,
+  type Attack,
   type AttackOptions,
   type DefinedAttack,
   type Tensor,
 } from '../../src/index.js';
 import { dense, inputs, linearNetwork, network, predictions } from './networks.js';
+import { quick } from './quick.js';
 import { refused } from './refused.js';
 
 // What would make a robustness figure wrong in silence is refused, with what was expected and what was received.
@@ -24,7 +26,11 @@ type AnyAttack = DefinedAttack<AttackOptions & { epsilon: number }>;
 const all = Object.entries(attacks as unknown as Record<string, AnyAttack>);
 const epsilon = 0.1;
 
-for (const [name, attack] of all) {
+for (const [name, plain] of all) {
+  const { norms } = plain;
+  const attack: Attack<AttackOptions & { epsilon: number }> = (model, x, y, options) =>
+    plain(model, x, y, { ...quick[name], ...options! });
+
   test(`guards: ${name}`, async (t) => {
     const model = dense(4, 3, 1);
     const x = uniform([5, 4], { seed: 1 });
@@ -276,8 +282,8 @@ for (const [name, attack] of all) {
       'an unknown norm',
       given({ norm: 'l3' }),
       'INVALID_ARGUMENT',
-      `${name}: norm: expected one of ${attack.norms.join(', ')}, received 'l3'`,
-      ...(attack.norms[0] === 'linf' ? [] : [`did you mean '${attack.norms[0]}'?`]),
+      `${name}: norm: expected one of ${norms.join(', ')}, received 'l3'`,
+      ...(norms[0] === 'linf' ? [] : [`did you mean '${norms[0]}'?`]),
     );
     await refused(
       t,
