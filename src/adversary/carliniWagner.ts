@@ -1,36 +1,38 @@
 /** The attack of Carlini and Wagner, L2. */
 import * as v from 'valibot';
-import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
-import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { atLeastOne, targetsEntry } from './attack.js';
-import { firstConstant, nextConstant, type Constant } from './constantSearch.js';
+import {
+  constantEntries,
+  goingOn,
+  hinge,
+  nobodyWalks,
+  overConstants,
+  standing,
+  type Constant,
+  type ConstantOptions,
+  type Walk,
+} from './constantSearch.js';
 import {
   asColumn,
   between,
   defineDistanceAttack,
   distanceEntries,
-  leads,
   nearer,
-  onlyFound,
   spent,
   type Found,
   type Given,
   type TargetedOptions,
 } from './distance.js';
-import { asRows, longest } from './norms.js';
+import { asRows, longest, norms } from './norms.js';
 
 /** Options of {@link carliniWagner}. */
-export interface CarliniWagnerOptions extends TargetedOptions {
+export interface CarliniWagnerOptions extends TargetedOptions, ConstantOptions {
   /** The norm is L2. */
   norm?: 'l2';
   /** Steps of Adam for each constant at most, 1000 by default; the paper allows 10,000. */
   steps?: number;
-  /** How many constants are tried, 9 by default. */
-  searchSteps?: number;
-  /** The first constant, .001 by default. */
-  constant?: number;
   /** The rate of Adam, .01 by default. */
   rate?: number;
   /** By how much the other class's logit must lead, 0 by default. */
@@ -40,10 +42,9 @@ export interface CarliniWagnerOptions extends TargetedOptions {
 const schema = v.strictObject({
   ...distanceEntries,
   norm: v.optional(v.picklist(['l2']), 'l2'),
+  ...constantEntries,
   targets: targetsEntry,
   steps: v.optional(atLeastOne, 1000),
-  searchSteps: v.optional(atLeastOne, 9),
-  constant: v.optional(between(1e-12, longest), 1e-3),
   rate: v.optional(between(0, longest), 0.01),
   confidence: v.optional(between(0, longest), 0),
 });
@@ -51,22 +52,23 @@ const schema = v.strictObject({
 /** How near to the walls the change of variables begins: at a wall itself atanh is infinite and the slope 0. */
 const inward = 0.999999;
 
-/** A walk of Adam from the inputs: the variables, its moments, whether an example still walks, and its loss at last. */
-interface Walk extends Found {
+/** What keeps Adam from dividing by 0: less than the gradient of a pixel at a wall, where the slope is a millionth. */
+const smallest = 1e-12;
+
+/** A walk of Adam from the inputs: the variables, its moments, and how far the variables have to be able to go, [B]. */
+interface AdamWalk extends Walk {
   variables: Tensor;
   first: Tensor;
   second: Tensor;
-  /** 1 where this constant has led to a success. */
-  succeeded: Tensor;
-  walking: Tensor;
-  before: Tensor;
+  reach: Tensor;
 }
 
 /**
  * The L2 attack of Carlini and Wagner (2017): minimises ‖d‖² + c max(z_y - max z_i + confidence, 0) by Adam, with a binary
  * search over c. With a `clip` range the inputs are written as tanh of free variables, which begin a millionth inside the
  * walls so that pixels at a wall move too. A walk ends early for an example whose loss has not improved over a tenth of
- * the steps.
+ * the steps, but not before its variables could have come from where they began, 7 for a pixel at a wall, to the middle:
+ * Adam takes them `rate` a step.
  *
  * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].
@@ -89,10 +91,8 @@ interface Walk extends Found {
 export const carliniWagner = defineDistanceAttack<CarliniWagnerOptions, typeof schema>(
   'carliniWagner',
   schema,
-  (
-    { steps, searchSteps, constant: initial, rate, confidence, clip },
-    { model, norm, fooled, margin, program, iterate },
-  ) => {
+  ({ steps, searchSteps, constant, rate, confidence, clip }, context) => {
+    const { norm, program, iterate } = context;
     const [middle, half] = clip === undefined ? [0, 1] : [(clip[0] + clip[1]) / 2, (clip[1] - clip[0]) / 2];
     const variablesOf = (x: Tensor): Tensor => {
       if (clip === undefined) return ops.mul(x, 1);
@@ -105,29 +105,28 @@ export const carliniWagner = defineDistanceAttack<CarliniWagnerOptions, typeof s
         : ops.clamp(ops.affine(ops.tanh(variables), half, middle), { low: clip[0], high: clip[1] });
     const every = Math.max(1, Math.floor(steps / 10));
 
-    const begin = program(({ x, distance }: Given & Found) => ({
-      variables: variablesOf(x),
-      first: ops.mul(x, 0),
-      second: ops.mul(x, 0),
-      succeeded: ops.zeros([x.shape[0]!], { dtype: 'float64' }),
-      walking: ops.cast(ops.greater(distance, 0), 'float64'),
-      before: ops.full([x.shape[0]!], Infinity, { dtype: 'float64' }),
-    }));
+    const begin = program(({ x, ...state }: Given & Found) => {
+      const variables = variablesOf(x);
+      const farthest = norms.linf.length(asRows(variables, x.shape.slice(1)));
+      return {
+        ...standing(state),
+        variables,
+        first: ops.mul(x, 0),
+        second: ops.mul(x, 0),
+        reach: ops.affine(ops.cast(farthest, 'float64'), clip === undefined ? 0 : 1),
+      };
+    });
 
-    const step = program((state: Given & Walk & Constant & { tick: Tensor }) => {
-      const { x, aim, variables, walking, tick } = state;
+    const step = program((state: Given & AdamWalk & Constant & { tick: Tensor }) => {
+      const { x, variables, walking, tick, reach } = state;
       const at = inputsOf(variables);
-      const { value: logits, pullback } = vjp((input: Tensor) => model.forward(input), at);
-      const { value, from, to } = margin(logits, aim);
-      const miss = ops.reshape(ops.cast(ops.affine(value, 1, confidence), 'float64'), [x.shape[0]!]);
-      const won = ops.mul(ops.mul(ops.cast(fooled(logits, aim), 'float64'), ops.lessEqual(miss, 0)), walking);
+      const miss = hinge(context, confidence, at, state);
+      const won = ops.mul(miss.won, walking);
 
       const apart = ops.sub(at, x);
       const size = ops.cast(norm.length(asRows(apart, x.shape.slice(1))), 'float64');
-      const loss = ops.add(ops.square(size), ops.mul(state.constant, ops.relu(miss)));
-      const weight = ops.cast(ops.mul(state.constant, ops.greater(miss, 0)), x.dtype);
-      const towards = pullback(ops.mul(leads(logits, from, to), ops.reshape(weight, [x.shape[0]!, 1])));
-      const byInput = ops.sub(ops.affine(apart, 2), towards);
+      const loss = ops.add(ops.square(size), miss.value);
+      const byInput = ops.add(ops.affine(apart, 2), miss.gradient());
       const slope = clip === undefined ? 1 : ops.affine(ops.square(ops.tanh(variables)), -half, half);
       const gradient = ops.mul(byInput, slope);
 
@@ -138,49 +137,22 @@ export const carliniWagner = defineDistanceAttack<CarliniWagnerOptions, typeof s
         ops.div(moment, ops.cast(ops.affine(ops.exp(ops.affine(time, Math.log(decay))), -1, 1), x.dtype));
       const by = ops.div(
         ops.affine(unbiased(first, 0.9), rate),
-        ops.affine(ops.sqrt(unbiased(second, 0.999)), 1, 1e-8),
+        ops.affine(ops.sqrt(unbiased(second, 0.999)), 1, smallest),
       );
-      const going = asColumn(walking, x);
-
-      // Once in a tenth of the steps: who has not improved by a ten-thousandth since then has arrived.
-      const phase = ops.sub(
-        tick,
-        ops.mul(ops.cast(ops.floor(ops.affine(ops.cast(tick, 'float64'), 1 / every, 1e-9)), 'int32'), every),
-      );
-      const due = ops.cast(ops.equal(phase, 0), 'float64');
-      const stuck = ops.mul(due, ops.greater(loss, ops.affine(state.before, 0.9999)));
       return {
         ...nearer(norm, x, state, at, won),
         ...spent(state, { queries: 1, backwards: 1 }, walking),
-        variables: ops.where(going, ops.sub(variables, by), variables),
+        ...goingOn(state, loss, every, ops.greater(ops.affine(time, rate), reach)),
+        variables: ops.where(asColumn(walking, x), ops.sub(variables, by), variables),
         first,
         second,
+        reach,
         succeeded: ops.maximum(state.succeeded, won),
-        walking: ops.mul(walking, ops.affine(stuck, -1, 1)),
-        before: ops.where(due, loss, state.before),
       };
     });
-    const next = program(({ succeeded, constant, low, high }: Constant & { succeeded: Tensor }) =>
-      nextConstant({ constant, low, high }, succeeded),
-    );
 
-    return async (given, found) => {
-      let [state, constants] = [found, firstConstant(given.x.shape[0]!, initial)];
-      for (let round = 0; round < searchSteps; round++) {
-        [state, constants] = await scope(async () => {
-          const walk = await begin({ ...given, ...state });
-          const end = await iterate(
-            { ...given, ...constants },
-            { ...state, ...walk },
-            steps,
-            step,
-            ({ walking }, tick) => tick % every === 0 && walking.data().every((each) => each === 0),
-          );
-          const { succeeded } = end;
-          return [onlyFound(end), await next({ ...constants, succeeded })] as [Found, Constant];
-        });
-      }
-      return state;
-    };
+    return overConstants(context, { searchSteps, constant }, async (given, found) =>
+      iterate(given, { ...found, ...(await begin({ ...given, ...found })) }, steps, step, nobodyWalks(every)),
+    );
   },
 );

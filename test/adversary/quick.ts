@@ -1,9 +1,12 @@
-/** Settings with which the iterative attacks are quick: enough for what every attack owes, too little to be good. */
+/** Settings with which the iterative attacks are quick, for inputs in [0, 1]: enough for what every attack owes, too little to be good. */
 export const quick: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   autoAttack: { steps: 2, queries: 4 },
   carliniWagner: { steps: 12, searchSteps: 2 },
   ddn: { steps: 4 },
   deepFool: { steps: 3 },
+  ead: { steps: 12, searchSteps: 2 },
   fab: { steps: 3, restarts: 2 },
   fmn: { steps: 4 },
+  hopSkipJump: { steps: 2, probes: 10, starts: 50, clip: [0, 1] },
+  lbfgs: { steps: 12, searchSteps: 2 },
 };
