@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne, seedEntry, targetsEntry } from './attack.js';
 import {
   asColumn,
   defineDistanceAttack,
@@ -11,7 +11,6 @@ import {
   distanceOf,
   nearer,
   onlyFound,
-  seedEntry,
   spent,
   type Found,
   type Given,
