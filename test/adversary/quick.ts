@@ -9,7 +9,7 @@ export const quick: Readonly<Record<string, Readonly<Record<string, unknown>>>> 
   ead: { steps: 12, searchSteps: 2 },
   fab: { steps: 3, restarts: 2 },
   fmn: { steps: 4 },
-  hopSkipJump: { steps: 2, probes: 10, starts: 50, clip: [0, 1] },
+  hopSkipJump: { steps: 2, probes: 10, starts: 50, clip: [-100, 100] },
   pgd: { steps: 4 },
   square: { queries: 10 },
   lbfgs: { steps: 12, searchSteps: 2 },
