@@ -100,8 +100,12 @@ test("the peers' programs read what is written for them, and print their figures
       ];
       const { code, stdout, stderr } = await start([...words, ...args], { env });
       t.equal(code, 0, `${title}: ${stderr}`);
-      const { workloads } = JSON.parse(stdout) as { workloads: Record<string, { plain: { seconds: number } }> };
-      for (const name of ['gemm_64', 'mlp_infer_b1']) t.ok(workloads[name]!.plain.seconds > 0, `${title}: ${name}`);
+      const { workloads } = JSON.parse(stdout) as { workloads: Record<string, Record<string, { seconds: number }>> };
+      for (const name of ['gemm_64', 'mlp_infer_b1']) {
+        // Which of its configurations are timed to the end depends on how they do.
+        const timed = Object.values(workloads[name]!);
+        t.ok(timed.length > 0 && timed.every(({ seconds }) => seconds > 0), `${title}: ${name}`);
+      }
     }
   }
   await rm(folder, { recursive: true });
