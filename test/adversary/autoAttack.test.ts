@@ -16,15 +16,16 @@ test('autoAttack: what withstands has cost what the protocol asks', async (t) =>
   const model = dense(9, 12, 1);
   const x = uniform([1, 9], { seed: 2 });
   const y = predictions(model, x);
-  const [once, each, square] = [(evaluations: number) => 2 + evaluations, 101, 5002];
+  const [once, each] = [(evaluations: number) => 2 + evaluations, 101];
   // FAB looks twice a step, and before and after; l1 begins each of its three radii with one more look.
   const expected = {
-    linf: [once(each), once(9 * each), once(9 * 100 * 2), square],
-    l2: [once(each), once(9 * each), once(9 * 100 * 2), square],
-    l1: [once(5 * (each + 2)), once(5 * (each + 2)), once(9 * 100 * 2), square],
+    linf: [once(each), once(9 * each), once(9 * 100 * 2), once(50)],
+    l2: [once(each), once(9 * each), once(9 * 100 * 2), once(5000)],
+    l1: [once(5 * (each + 2)), once(5 * (each + 2)), once(9 * 100 * 2), once(50)],
   };
   for (const norm of normNames) {
-    const { queriesBy, queries, by } = await attacks.autoAttack(model, x, y, { norm, epsilon: 1e-6 });
+    const fewer = norm === 'l2' ? {} : { queries: 50 };
+    const { queriesBy, queries, by } = await attacks.autoAttack(model, x, y, { norm, epsilon: 1e-6, ...fewer });
     t.deepEqual(list(queriesBy), expected[norm], `${norm}: 100 steps, 9 targets (l1: 5 starts and 5), 5000 queries`);
     t.equal(
       queries.item(),
@@ -65,11 +66,9 @@ test('autoAttack: the attacks of the protocol, each on what has withstood those 
       first.map((by, i) => alone.map(({ queries }, at) => (by === -1 || at <= Math.max(by, 0) ? list(queries)[i] : 0))),
       'at its cost',
     );
-    for (const batchSize of [11, 1]) {
-      const other = await attacks.autoAttack(model, x, y, { ...options, steps, queries, batchSize });
-      t.deepEqual(list(other.by), list(both.by), `the same in batches of ${batchSize}`);
-      t.ok(farthest(other.adversarial.data(), both.adversarial.data()) < 1e-5);
-    }
+    const other = await attacks.autoAttack(model, x, y, { ...options, steps, queries, batchSize: 15 });
+    t.deepEqual(list(other.by), list(both.by), 'the same in batches');
+    t.ok(farthest(other.adversarial.data(), both.adversarial.data()) < 1e-5);
     const rows = Int32Array.from([9, 10, 11, 12, 13, 14]);
     const part = slice(x, [9], [15]);
     const some = await attacks.autoAttack(model, part, y.slice(9, 15), { ...options, steps, queries, rows });
@@ -80,23 +79,25 @@ test('autoAttack: the attacks of the protocol, each on what has withstood those 
 
 test('autoAttack: hidden gradients save no network', async (t) => {
   const inner = models.mlp({ inputs: 64, hidden: [24], classes: 5, initializer: 'heNormal', seed: 3 }).eval();
-  const x = uniform([24, 1, 8, 8], { seed: 4 });
+  const x = uniform([16, 1, 8, 8], { seed: 4 });
+  let bySquare = 0;
   const [saturated, stepped] = [new Saturated(inner).eval(), new Stepped(inner).eval()];
   for (const norm of normNames) {
     const epsilon = { l1: 1.5, l2: 0.3, linf: 0.06 }[norm];
     const options = { norm, epsilon, clip, steps: 20, queries: 300 };
     const run = (model: Target) => attacks.autoAttack(model, x, predictions(model, x), options);
     const [honest, loud] = [broken(await run(inner)), broken(await run(saturated))];
-    t.ok(honest > 5 && honest < 24 && loud >= honest - 1, `${norm}: ${honest} broken, ${loud} with logits x 1000`);
+    t.ok(honest > 3 && honest < 16 && loud >= honest - 1, `${norm}: ${honest} broken, ${loud} with logits x 1000`);
     const wide = { norm, epsilon: { l1: 3, l2: 0.5, linf: 0.06 }[norm], clip };
     const y = predictions(stepped, x);
     const still = broken(await attacks.pgd(stepped, x, y, { ...wide, randomStart: false }));
     const noise = broken(await attacks.noise(stepped, x, y, { ...wide, repeats: 300 }));
-    const flat = await attacks.autoAttack(stepped, x, y, { ...wide, steps: 20, queries: 1000 });
+    const flat = await attacks.autoAttack(stepped, x, y, { ...wide, steps: 20, queries: 400 });
     t.equal(still, 0, 'no gradient leads through the sign');
-    t.ok(broken(flat) > 6 && broken(flat) > 0.5 * noise, `${broken(flat)} broken behind the sign, ${noise} by noise`);
-    t.ok(list(flat.by).filter((by) => by === 3).length > 4, 'square did it');
+    t.ok(broken(flat) > 4 && broken(flat) > 0.5 * noise, `${broken(flat)} broken behind the sign, ${noise} by noise`);
+    bySquare += list(flat.by).filter((by) => by === 3).length;
   }
+  t.ok(bySquare > 4, `${bySquare} by square, which needs no gradient`);
 });
 
 test('autoAttack: with too few classes for a loss another takes its place, and that is said', async (t) => {
