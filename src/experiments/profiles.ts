@@ -108,7 +108,7 @@ const quick: Profile = (() => {
       recipes: [mlp(methods.normal(), 2, 40, small), mlp(methods.lwa({ epsilon: 0.25 }), 2, 90, small)],
       epsilon: 0.25,
     },
-    figure1: { recipes: [lenetNormal], lengths: steps(8, 0.5), bins: steps(16, 0.25), distances: 500 },
+    figure1: { recipes: [lenetNormal], lengths: steps(8, 0.5), bins: steps(16, 0.25), distances: 200 },
     figure2: { images: 1000 },
     cost: { classes: [2, 10, 100], hidden: [1000, 1000], images: 500, repeats: 3 },
     l2: { images: 500 },
