@@ -2,7 +2,7 @@
 // `npm test` run it first each time, so it says nothing and takes milliseconds when everything is in place.
 // It runs before anything is installed and therefore imports nothing that Node itself does not bring.
 
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { checkNode, installSystemPackages, missingSystemPackages } from './bootstrap/system.mjs';
@@ -45,16 +45,17 @@ const steps = [
   {
     isDone: () => isStamped(addon),
     run: () =>
-      stamp(addon, () =>
-        run(
+      stamp(addon, () => {
+        forgetBuildOfElsewhere();
+        return run(
           'compiling the native addon',
           process.execPath,
           [cli('cmake-js', 'bin/cmake-js'), 'compile', '--out', 'build/cmake'],
           {
             CMAKE_BUILD_PARALLEL_LEVEL: String(availableParallelism()),
           },
-        ),
-      ),
+        );
+      }),
   },
   {
     isDone: () => isStamped(library),
@@ -75,10 +76,24 @@ function cli(name, file) {
   return path('node_modules', name, file);
 }
 
+const cmakeCache = path('build/cmake/CMakeCache.txt');
+
+/** What CMake remembers under a name. */
+function remembered(name) {
+  const entry = existsSync(cmakeCache) && new RegExp(`^${name}:\\w+=(.+)$`, 'm').exec(readFileSync(cmakeCache, 'utf8'));
+  return entry ? entry[1] : undefined;
+}
+
 function linkedBlas() {
-  const cache = path('build/cmake/CMakeCache.txt');
-  const entry = existsSync(cache) && /^OPENBLAS_LIBRARY:\w+=(.+)$/m.exec(readFileSync(cache, 'utf8'));
-  return entry ? entry[1] : cache;
+  return remembered('OPENBLAS_LIBRARY') ?? cmakeCache;
+}
+
+/** In a checkout that was copied or moved, CMake would go on compiling the sources of the old place. */
+function forgetBuildOfElsewhere() {
+  const home = remembered('CMAKE_HOME_DIRECTORY');
+  if (home !== undefined && realpathSync(path('.')) !== home) {
+    rmSync(path('build/cmake'), { recursive: true, force: true });
+  }
 }
 
 /**

@@ -27,7 +27,10 @@ appendFileSync('calls', '${name} ' + process.argv.slice(2).join(' ') + '\\n');
 const compileAddon = `${note('cmake-js')}
 mkdirSync('build/cmake/Release', { recursive: true });
 writeFileSync('build/cmake/Release/sparring.node', '');
-writeFileSync('build/cmake/CMakeCache.txt', 'OPENBLAS_LIBRARY:FILEPATH=' + process.cwd() + '/libopenblas.so\\n');
+writeFileSync('build/cmake/CMakeCache.txt', [
+  'CMAKE_HOME_DIRECTORY:INTERNAL=' + process.cwd(),
+  'OPENBLAS_LIBRARY:FILEPATH=' + process.cwd() + '/libopenblas.so',
+].join('\\n'));
 `;
 
 const compileLibrary = `${note('tsc')}
@@ -188,6 +191,20 @@ test('bootstrap does again what is out of date, and no more', async (t) => {
     ['npm'],
     'a lockfile that asks for other versions',
   );
+});
+
+test('bootstrap of a copied project compiles the copy, not what it was copied from', async (t) => {
+  const { bootstrap, path, write } = project(t);
+  await bootstrap();
+  write('build/cmake/object.o', 'of the same place');
+  write('native/core/a.cpp', 'int a;');
+  await bootstrap();
+  t.ok(existsSync(path('build/cmake/object.o')), 'its own build goes on');
+  const copy = project(t);
+  cpSync(path('build'), copy.path('build'), { recursive: true });
+  const { code, output } = await copy.bootstrap();
+  t.equal(code, 0, output);
+  t.notOk(existsSync(copy.path('build/cmake/object.o')), 'that of elsewhere is forgotten');
 });
 
 test('bootstrap removes from dist what has no source any more', async (t) => {
