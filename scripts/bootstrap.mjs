@@ -98,7 +98,7 @@ function forgetBuildOfElsewhere() {
 
 /**
  * npm writes node_modules/.package-lock.json last and lists in it what it installed. Only what is optional (binaries for
- * other machines) may be absent from it.
+ * other machines) may be absent from it; what somebody installed besides does no harm and stays.
  */
 function packagesMatchLockfile() {
   const installedFile = path('node_modules/.package-lock.json');
@@ -107,12 +107,11 @@ function packagesMatchLockfile() {
   delete wanted['']; // the project itself
   const installed = JSON.parse(readFileSync(installedFile, 'utf8')).packages;
   const isThere = (name) =>
-    installed[name].version === wanted[name]?.version &&
-    installed[name].integrity === wanted[name]?.integrity &&
+    installed[name].version === wanted[name].version &&
+    installed[name].integrity === wanted[name].integrity &&
     existsSync(path(name, 'package.json'));
-  return (
-    Object.keys(installed).every(isThere) &&
-    Object.keys(wanted).every((name) => name in installed || wanted[name].optional || wanted[name].devOptional)
+  return Object.keys(wanted).every((name) =>
+    name in installed ? isThere(name) : wanted[name].optional || wanted[name].devOptional,
   );
 }
 

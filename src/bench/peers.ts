@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { environment } from '../environment.js';
 import { SparringError } from '../errors.js';
@@ -17,7 +17,6 @@ import { products } from './products.js';
 import { writeMaterial } from './trained.js';
 
 const programs = fileURLToPath(new URL('../../bench/peers/', import.meta.url));
-const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** A system that figures are compared with. */
 export interface Peer {
@@ -74,9 +73,15 @@ function findPython(): string | undefined {
   );
 }
 
-/** Whether npm packages are there to import. */
+/**
+ * What installs all peers that come from npm. They are a package of their own: beside the library's dependencies each
+ * installation would prune the other. Their scripts only fetch what a CPU has no use for.
+ */
+const fromNpm = `npm ci --ignore-scripts --prefix ${relative('', programs) || '.'}`;
+
+/** Whether npm packages are there for the peers' programs to import. */
 function installed(...packages: string[]): boolean {
-  const { resolve } = createRequire(join(root, 'package.json'));
+  const { resolve } = createRequire(join(programs, 'package.json'));
   try {
     packages.forEach((name) => resolve(name));
     return true;
@@ -108,13 +113,13 @@ export const peers: readonly Peer[] = [
   {
     name: 'tensorflowjs',
     title: 'TensorFlow.js',
-    install: 'npm install --no-save @tensorflow/tfjs @tensorflow/tfjs-backend-wasm',
+    install: fromNpm,
     find: script('tfjs_bench.mjs', ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm']),
   },
   {
     name: 'onnxruntime',
     title: 'onnxruntime',
-    install: 'npm install --no-save --onnxruntime-node-install=skip onnxruntime-node',
+    install: fromNpm,
     find: script('ort_bench.mjs', ['onnxruntime-node']),
   },
 ];

@@ -9,7 +9,7 @@ export const comparison: PeersResult = {
   machineGflops: 120,
   peers: { pytorch: { version: '1.13' } },
   missing: [
-    { title: 'TensorFlow.js', install: 'npm install --no-save @tensorflow/tfjs @tensorflow/tfjs-backend-wasm' },
+    { title: 'TensorFlow.js', install: 'npm ci --ignore-scripts --prefix bench/peers' },
     { title: 'onnxruntime', reason: 'it ran out of memory' },
   ],
   workloads: [

@@ -191,6 +191,14 @@ test('bootstrap does again what is out of date, and no more', async (t) => {
     ['npm'],
     'a lockfile that asks for other versions',
   );
+  const besides = () => {
+    const { packages } = JSON.parse(readFileSync(path('node_modules/.package-lock.json'), 'utf8')) as {
+      packages: Record<string, object>;
+    };
+    const more = { ...packages, 'node_modules/besides': { version: '1.0.0', extraneous: true } };
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: more }));
+  };
+  t.deepEqual(await after(besides), [], 'a package that was installed besides');
 });
 
 test('bootstrap of a copied project compiles the copy, not what it was copied from', async (t) => {
