@@ -154,6 +154,7 @@ export { worstCase, type Member, type WorstCaseOptions, type WorstCaseResult } f
 
 export * as methods from './training/methods.js';
 export { accuracy } from './training/accuracy.js';
+export { adversarialInputs, type AdversarialInputsOptions } from './training/adversarial.js';
 export type { DropoutOptions } from './training/dropout.js';
 export type { Best } from './training/best.js';
 export type { FastOptions } from './training/fast.js';

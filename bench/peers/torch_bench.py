@@ -247,10 +247,51 @@ def pgd(model, images, y, steps=40, rate=0.1, size=250):
         moved = torch.zeros_like(x)
         for _ in range(steps):
             gradient = loss_gradient(model, x + moved, labels)
-            ahead = moved.reshape(x.shape[0], -1)
-            ahead = ahead + rate * gradient / gradient.norm(dim=1, keepdim=True).clamp_min(TINY)
-            ahead = ahead * (EPSILON / ahead.norm(dim=1, keepdim=True).clamp_min(TINY)).clamp_max(1)
-            moved = ((x + ahead.view_as(x)).clamp(0, 1) - x).detach()
+            moved = climbed(x, moved, gradient, rate)
+
+
+def climbed(x, moved, gradient, rate):
+    """A step up the gradient [B, D], back into the ball and into the range."""
+    ahead = moved.reshape(x.shape[0], -1)
+    ahead = ahead + rate * gradient / gradient.norm(dim=1, keepdim=True).clamp_min(TINY)
+    ahead = ahead * (EPSILON / ahead.norm(dim=1, keepdim=True).clamp_min(TINY)).clamp_max(1)
+    return ((x + ahead.view_as(x)).clamp(0, 1) - x).detach()
+
+
+def scored_pgd(model, images, y, steps=40, rate=0.1, size=250, dropping=False):
+    """The same with its successes; `dropping` takes no more steps with what is broken."""
+    for begin in range(0, images.shape[0], size):
+        x, labels = images[begin:begin + size], y[begin:begin + size]
+        adversarial, success = x.clone(), torch.zeros(x.shape[0], dtype=torch.bool)
+        standing, moved = torch.arange(x.shape[0]), torch.zeros_like(x)
+        for _ in range(steps):
+            here, named = x[standing] if dropping else x, labels[standing] if dropping else labels
+            at = (here + moved).requires_grad_(True)
+            logits = model(at)
+            gradient = torch.autograd.grad(F.cross_entropy(logits, named), at)[0].reshape(here.shape[0], -1)
+            if dropping:
+                broken = logits.argmax(1) != named
+                adversarial[standing[broken]], success[standing[broken]] = at.detach()[broken], True
+                kept = ~broken
+                standing = standing[kept]
+                if standing.numel() == 0:
+                    break
+                moved = climbed(here[kept], moved[kept], gradient[kept], rate)
+            else:
+                moved = climbed(here, moved, gradient, rate)
+        if standing.numel() > 0:
+            adversarial[standing] = x[standing] + moved
+            success[standing] = succeeded(model, adversarial[standing], labels[standing])
+        lengths(adversarial, x)
+
+
+def succeeded(model, adversarial, y):
+    with torch.no_grad():
+        return model(adversarial).argmax(1) != y
+
+
+def lengths(adversarial, x):
+    return (adversarial - x).reshape(x.shape[0], -1).norm(dim=1)
 
 
 # ---- workloads -------------------------------------------------------------------------------------------------------
@@ -309,20 +350,31 @@ def training(name, kind):
 
 
 def attacking(name, kind):
+    """Of a name that ends in _scored: which images succeed and how far they are moved is found too."""
     found = {}
     x, y = shaped(name, TEST[0]), TEST[1]
+    kind, scored = kind.replace('_scored', ''), kind.endswith('_scored')
 
-    def whole(perturb, count=10000, size=500):
+    def whole(model, perturb, count=10000, size=500):
         adversarial = torch.empty_like(x[:count])
+        success, moved = torch.empty(count, dtype=torch.bool), torch.empty(count)
         for begin in range(0, count, size):
             part = slice(begin, begin + size)
             adversarial[part] = x[part] + perturb(x[part], y[part])
+            if scored:
+                success[part] = succeeded(model, adversarial[part], y[part])
+                moved[part] = lengths(adversarial[part], x[part])
 
     for layout in layouts(name):
         model = network(MAKE[name], layout, f'{name}.safetensors')
         if kind == 'pgd40_1k':
-            found[titled(layout)] = (lambda model=model: pgd(model, x[:250], y[:250], steps=10),
-                                     lambda model=model: pgd(model, x[:1000], y[:1000]))
+            ways = {'': pgd} if not scored else {
+                '': scored_pgd, 'dropping the broken': lambda *given, **more: scored_pgd(*given, **more, dropping=True)}
+            for way, run in ways.items():
+                # The trial is one batch in full: how many are broken early is seen by then only.
+                each = lambda run=run, model=model: run(model, x[:1000], y[:1000])
+                part = lambda run=run, model=model: run(model, x[:250], y[:250])
+                found[titled(layout, way)] = (part, each)
             continue
         if kind == 'attack_loss_10k':
             ways = {'': lambda part, labels, model=model: loss_perturbation(model, part, labels)}
@@ -331,7 +383,8 @@ def attacking(name, kind):
                     lambda part, _, jacobian=make(model): alpha_perturbation(jacobian, part)
                     for way, make in JACOBIANS.items()}
         for way, perturb in ways.items():
-            found[titled(layout, way)] = (lambda perturb=perturb: whole(perturb, 500), lambda perturb=perturb: whole(perturb))
+            found[titled(layout, way)] = (lambda model=model, perturb=perturb: whole(model, perturb, 500),
+                                          lambda model=model, perturb=perturb: whole(model, perturb))
     return found
 
 

@@ -56,3 +56,6 @@ export const lossSignDirection: DirectionRule = (model, x, y, norm) => {
  */
 export const alphaDirection: DirectionRule = (model, x, y, norm, reach) =>
   minimalOfLinearization(model, x, { norm, linearize: 'probabilities', labels: y, reach });
+
+/** The rules by name: the likelihood's, its sign, and the misclassification's. */
+export const directions = { loss: lossDirection, lossSign: lossSignDirection, alpha: alphaDirection };

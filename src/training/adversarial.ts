@@ -1,15 +1,15 @@
 /** How methods find the inputs that they learn from: steps of an adversary against the network as it will be used. */
 import * as v from 'valibot';
-import { atLeastOne, attackEntries } from '../adversary/attack.js';
+import { atLeastOne, attackEntries, epsilonEntry } from '../adversary/attack.js';
 import { asRows, nonZero, norms, perturbed, type Norm } from '../adversary/norms.js';
-import { alphaDirection, lossDirection, type DirectionRule } from '../adversary/perturbations.js';
+import { directions, type DirectionRule } from '../adversary/perturbations.js';
+import { SparringError } from '../errors.js';
+import { Module } from '../nn/module.js';
 import { nextRandomness } from '../nn/randomness.js';
+import { parseOptions, shown } from '../options.js';
 import { add, clamp, div, mul, normal, pow, reshape, sub, uniform, type NormName } from '../tensor/ops.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { idOf, type Tensor } from '../tensor/tensor.js';
 import { evaluating, type Batch } from './method.js';
-
-/** The paper's two perturbations by the names of their options: the likelihood's and the misclassification's. */
-export const directionRules = { loss: lossDirection, alpha: alphaDirection };
 
 /** How an adversary moves inputs. */
 export interface Moves {
@@ -79,4 +79,62 @@ export function moved({ model, x, y }: Batch, rule: DirectionRule, moves: Moves)
     for (let i = 0; i < steps; i++) at = movedOn(x, at, step(at), moves);
     return at;
   });
+}
+
+const schema = v.strictObject({
+  epsilon: epsilonEntry,
+  norm: attackEntries.norm,
+  direction: v.optional(v.picklist(Object.keys(directions) as (keyof typeof directions)[]), 'loss'),
+  ...stepEntries(1, { randomStart: false }),
+});
+
+/** Options of {@link adversarialInputs}. */
+export interface AdversarialInputsOptions {
+  /** The most that an input is moved in all, in the norm. */
+  epsilon: number;
+  /** `l2` by default. */
+  norm?: NormName;
+  /** Which way a step goes: that of Adv_Loss (`loss`, by default), Adv_Loss_Sign (`lossSign`) or Adv_Alpha (`alpha`). */
+  direction?: keyof typeof directions;
+  /** 1 by default. */
+  steps?: number;
+  /** The length of a step; by default epsilon for a single one, and 2.5 epsilon / steps for several. */
+  stepSize?: number;
+  /** Whether the first step begins at a random place in the ball; at the input by default. */
+  randomStart?: boolean;
+  /** The range that inputs stay inside, [low, high]. */
+  clip?: [number, number];
+}
+
+/**
+ * Inputs moved by an adversary, and nothing more: for training methods of your own, and wherever the images are wanted
+ * but not what becomes of them. An attack evaluates the network once more, to say which of them succeed. All inputs are
+ * moved, also those that are misclassified already. This is a tensor program: eager when called, and as part of a plan as
+ * fast as the engine goes.
+ *
+ * @param model - A network from inputs [B, ...] to logits [B, K]; it is attacked in evaluation mode.
+ * @param x - Inputs [B, ...].
+ * @param y - Labels, int32 [B].
+ * @param options - `epsilon`, `norm` (l2), `direction` (loss), `steps` (1), `stepSize`, `randomStart` (false), `clip`.
+ * @returns [B, ...], each no farther from its input than epsilon but for the rounding of a single step.
+ * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options or what is no module, and what the network
+ * throws for inputs that do not fit.
+ *
+ * @example
+ * ```ts
+ * import { adversarialInputs, models, planned, uniform, zeros } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 });
+ * const [x, y] = [uniform([4, 8], { seed: 2 }), zeros([4], { dtype: 'int32' })];
+ * const pgd = planned((x, y) => adversarialInputs(model, x, y, { epsilon: 0.5, steps: 10, stepSize: 0.1, clip: [0, 1] }));
+ * console.log((await pgd(x, y)).shape); // [4, 8]
+ * ```
+ */
+export function adversarialInputs(model: Module, x: Tensor, y: Tensor, options: AdversarialInputsOptions): Tensor {
+  const name = 'adversarialInputs';
+  const { direction, ...moves } = parseOptions(schema, options, name);
+  if (!((model as unknown) instanceof Module))
+    throw new SparringError('INVALID_ARGUMENT', `${name}: expected a module, received ${shown(model)}`);
+  for (const input of [x, y]) idOf(input, name);
+  return moved({ model, x, y }, directions[direction], moves);
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
+import { directions } from '../adversary/perturbations.js';
 import { crossEntropyLoss } from '../nn/losses.js';
-import { directionRules, moved, stepEntries } from './adversarial.js';
+import { moved, stepEntries } from './adversarial.js';
 import { defineMethod, lengthEntries } from './method.js';
 
 const schema = v.strictObject({
@@ -31,6 +32,6 @@ export type LwaOptions = v.InferInput<typeof schema>;
  * ```
  */
 export const lwa = defineMethod('lwa', schema, (settings) => (batch) => {
-  const adversarial = moved(batch, directionRules[settings.perturbation], settings);
+  const adversarial = moved(batch, directions[settings.perturbation], settings);
   return () => crossEntropyLoss(batch.model.forward(adversarial), batch.y);
 });

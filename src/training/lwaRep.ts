@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { norms, perturbed } from '../adversary/norms.js';
+import { directions } from '../adversary/perturbations.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import type { Module } from '../nn/module.js';
 import { layersOf, split } from '../nn/split.js';
 import { mul } from '../tensor/ops.js';
-import { directionRules } from './adversarial.js';
 import { defineMethod, evaluating, lengthEntries } from './method.js';
 
 const schema = v.strictObject({
@@ -46,7 +46,7 @@ function usualLayer(model: Module): string | undefined {
  * ```
  */
 export const lwaRep = defineMethod('lwaRep', schema, ({ layer, epsilon, norm: name, perturbation }) => {
-  const [norm, rule] = [norms[name], directionRules[perturbation]];
+  const [norm, rule] = [norms[name], directions[perturbation]];
   return ({ model, x, y }) => {
     const { below, above } = split(model, layer ?? usualLayer(model) ?? '');
     const r = evaluating(model, () => mul(rule(above, below.forward(x), y, norm).direction, epsilon));
