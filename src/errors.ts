@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'DISPOSED'
   | 'NOT_TRACEABLE'
   | 'TRAINING_MODE'
+  | 'BUSY'
   | 'BAD_FILE'
   | 'NOT_FOUND'
   | 'WRITE_FAILED'

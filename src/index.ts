@@ -100,6 +100,7 @@ export {
 export * as nn from './nn/index.js';
 export * as models from './nn/models.js';
 export * as schedules from './nn/schedules.js';
+export { reachBound } from './nn/bounds.js';
 export { nextRandomness } from './nn/randomness.js';
 
 export * as attacks from './adversary/index.js';

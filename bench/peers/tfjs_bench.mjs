@@ -19,13 +19,19 @@ const tiny = 1e-12;
 
 const variable = (values, shape) => tf.keep(tf.variable(tf.tensor(values, shape)));
 
-/** Dense weights are [in, out] here, convolutions [height, width, in, out], images have their channels last. */
+/**
+ * Weight and bias of one layer after the other, in whatever order the file has them. Dense weights are [in, out] here,
+ * convolutions [height, width, in, out], images have their channels last.
+ */
 function parameters(name) {
+  const stored = load(`${name}.safetensors`);
+  const layers = [...new Set(Object.keys(stored).map((key) => Number.parseInt(key)))].sort((a, b) => a - b);
+  const entries = layers.flatMap((layer) => [stored[`${layer}.weight`], stored[`${layer}.bias`]]);
   return tf.tidy(() =>
-    Object.values(load(`${name}.safetensors`)).map(({ shape, data }) => {
-      const stored = tf.tensor(data, shape);
-      if (shape.length === 2) return tf.keep(tf.variable(stored.transpose()));
-      return tf.keep(tf.variable(shape.length === 4 ? stored.transpose([2, 3, 1, 0]) : stored));
+    entries.map(({ shape, data }) => {
+      const values = tf.tensor(data, shape);
+      if (shape.length === 2) return tf.keep(tf.variable(values.transpose()));
+      return tf.keep(tf.variable(shape.length === 4 ? values.transpose([2, 3, 1, 0]) : values));
     }),
   );
 }

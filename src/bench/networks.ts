@@ -4,6 +4,7 @@ import * as attacks from '../adversary/index.js';
 import { numbered, type AttackResult } from '../adversary/attack.js';
 import { fromArrays, type Dataset } from '../data/dataset.js';
 import { datasets } from '../data/datasets.js';
+import { reachBound } from '../nn/bounds.js';
 import type { Module } from '../nn/module.js';
 import { Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } from '../nn/layers.js';
 import * as models from '../nn/models.js';
@@ -86,18 +87,23 @@ const perturbed =
   (name: NetworkName, count: number, batch: number, options: AdversarialInputsOptions) =>
   async (given: Given): Promise<Prepared> => {
     const { model, x, y } = await subject(name, count, given);
-    const make = planned((images: Tensor, labels: Tensor) => [adversarialInputs(model, images, labels, options)]);
+    const make = planned((images: Tensor, labels: Tensor, reach?: Tensor) => [
+      adversarialInputs(model, images, labels, { ...options, reach }),
+    ]);
+    // What the network can do at most is found anew each time, as an attack does.
+    const bound = planned(() => (options.direction === 'alpha' ? [reachBound(model)!] : []));
     const part = (at: number) => [slice(x, [at], [at + batch]), slice(y, [at], [at + batch])] as const;
     return {
       run: () =>
         scope(async () => {
           const parts: Tensor[] = [];
-          for (let at = 0; at < count; at += batch) parts.push(...(await make(...part(at))));
+          const known = await bound();
+          for (let at = 0; at < count; at += batch) parts.push(...(await make(...part(at), ...known)));
           concat(parts);
         }),
-      profile: () => scope(() => make.profile(...part(0))),
+      profile: () => scope(() => make.profile(...part(0), ...bound.sync())),
       dispose: () => {
-        for (const each of [make, model, x, y]) each.dispose();
+        for (const each of [make, bound, model, x, y]) each.dispose();
       },
     };
   };

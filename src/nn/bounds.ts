@@ -1,10 +1,12 @@
 /** How much a network can stretch a change of its input, as far as its layers are known. */
+import { SparringError } from '../errors.js';
+import { shown } from '../options.js';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
 import { Mlp } from './mlp.js';
-import type { Module } from './module.js';
+import { Module } from './module.js';
 
 /** What float32 products may be off by, generously. */
 const slack = 1 + 1e-4;
@@ -134,7 +136,22 @@ export function gainBound(module: Module): Tensor | undefined {
  * Upper bounds of ‖∂(z_j - z_k)/∂x‖₂ for the logits z of a network, at any input: float64 [K, K]; undefined for networks that
  * hold a module that is not known. The rows of the last layer, a dense one, differ by what is known exactly, and the
  * layers before it stretch that by their {@link gainBound}s at most.
+ *
+ * @param module - A network from inputs [B, ...] to logits [B, K]. The bounds hold as long as its weights stay.
+ * @throws SparringError `INVALID_ARGUMENT` for what is no module.
+ *
+ * @example
+ * ```ts
+ * import { adversarialInputs, models, reachBound, uniform, zeros } from 'sparring';
+ *
+ * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 });
+ * const [x, y] = [uniform([4, 8], { seed: 2 }), zeros([4], { dtype: 'int32' })];
+ * const reach = reachBound(model);
+ * console.log(adversarialInputs(model, x, y, { epsilon: 0.5, direction: 'alpha', reach }).shape); // [4, 8]
+ * ```
  */
 export function reachBound(module: Module): Tensor | undefined {
+  if (!((module as unknown) instanceof Module))
+    throw new SparringError('INVALID_ARGUMENT', `reachBound: expected a module, received ${shown(module)}`);
   return scope(() => known(reaches, module));
 }

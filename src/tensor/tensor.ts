@@ -37,6 +37,8 @@ export class Tensor {
 
   /** @internal */
   constructor(made: NativeTensor) {
+    if (typeof (made as NativeTensor | undefined)?.id !== 'number')
+      throw new SparringError('INVALID_ARGUMENT', 'Tensor: expected to be made by tensor(values) or an op');
     this.shape = made.shape;
     this.dtype = dtypes[made.dtype]!;
     this.#handle = { id: made.id };

@@ -8,7 +8,7 @@ import { Module } from '../nn/module.js';
 import { nextRandomness } from '../nn/randomness.js';
 import { parseOptions, shown } from '../options.js';
 import { add, clamp, div, mul, normal, pow, reshape, sub, uniform, type NormName } from '../tensor/ops.js';
-import { idOf, type Tensor } from '../tensor/tensor.js';
+import { idOf, Tensor } from '../tensor/tensor.js';
 import { evaluating, type Batch } from './method.js';
 
 /** How an adversary moves inputs. */
@@ -24,6 +24,8 @@ export interface Moves {
   randomStart?: boolean;
   /** The range that inputs stay inside. */
   clip?: readonly [number, number] | undefined;
+  /** What is known of the network's reach, see {@link reachBound}. */
+  reach?: Tensor | undefined;
 }
 
 const stepSize = v.pipe(
@@ -68,11 +70,11 @@ export function movedOn(x: Tensor, at: Tensor, by: Tensor, { epsilon, norm: name
 
 /** The batch's inputs, each moved in the rule's direction, found for the network as it will be used. */
 export function moved({ model, x, y }: Batch, rule: DirectionRule, moves: Moves): Tensor {
-  const { epsilon, steps = 1, randomStart = false, clip } = moves;
+  const { epsilon, steps = 1, randomStart = false, clip, reach } = moves;
   const { stepSize = steps === 1 ? epsilon : (2.5 * epsilon) / steps } = moves;
   const norm = norms[moves.norm];
   return evaluating(model, () => {
-    const step = (at: Tensor): Tensor => mul(rule(model, at, y, norm).direction, stepSize);
+    const step = (at: Tensor): Tensor => mul(rule(model, at, y, norm, reach).direction, stepSize);
     // A single step from the input needs no way back.
     if (steps === 1 && !randomStart && stepSize <= epsilon) return perturbed(x, step(x), { norm, clip });
     let at = randomStart ? scattered(x, moves) : x;
@@ -86,6 +88,7 @@ const schema = v.strictObject({
   norm: attackEntries.norm,
   direction: v.optional(v.picklist(Object.keys(directions) as (keyof typeof directions)[]), 'loss'),
   ...stepEntries(1, { randomStart: false }),
+  reach: v.optional(v.instance(Tensor)),
 });
 
 /** Options of {@link adversarialInputs}. */
@@ -104,6 +107,11 @@ export interface AdversarialInputsOptions {
   randomStart?: boolean;
   /** The range that inputs stay inside, [low, high]. */
   clip?: [number, number];
+  /**
+   * What {@link reachBound} tells of the network as it is: with `alpha`, classes that cannot win are then left out. The
+   * direction is the same, from about three backward rows an example instead of one a class.
+   */
+  reach?: Tensor | undefined;
 }
 
 /**
@@ -115,7 +123,8 @@ export interface AdversarialInputsOptions {
  * @param model - A network from inputs [B, ...] to logits [B, K]; it is attacked in evaluation mode.
  * @param x - Inputs [B, ...].
  * @param y - Labels, int32 [B].
- * @param options - `epsilon`, `norm` (l2), `direction` (loss), `steps` (1), `stepSize`, `randomStart` (false), `clip`.
+ * @param options - `epsilon`, `norm` (l2), `direction` (loss), `steps` (1), `stepSize`, `randomStart` (false), `clip`,
+ * `reach`.
  * @returns [B, ...], each no farther from its input than epsilon but for the rounding of a single step.
  * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options or what is no module, and what the network
  * throws for inputs that do not fit.

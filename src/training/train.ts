@@ -146,6 +146,9 @@ function methodOf(method: Method | string): Method {
   return make();
 }
 
+/** The parameters that a training under way changes: two at once would undo each other's steps. */
+const inTraining = new WeakSet<Tensor>();
+
 const refuse = (what: string): never => {
   throw new SparringError('INVALID_ARGUMENT', `train: ${what}`);
 };
@@ -192,7 +195,7 @@ function* endless(data: Dataset, options: { size: number; seed: number; step: nu
  * @param options - See {@link TrainOptions}.
  * @returns An iterable of events; the last one is the summary. Breaking out of the loop stops the training.
  * @throws SparringError for unknown or impossible options, inputs that do not fit, a loss that is no longer finite, a
- * checkpoint of another training.
+ * checkpoint of another training; `BUSY` for a network, or a part of one, that another training is changing.
  *
  * @example
  * ```ts
@@ -224,6 +227,11 @@ export async function* train(
     throw new SparringError('INVALID_ARGUMENT', `train: expected a module to train, received ${shown(model)}`);
   const parameters = model.parameters();
   if (parameters.length === 0) refuse('expected a network with parameters, received none');
+  if (parameters.some((parameter) => inTraining.has(parameter)))
+    throw new SparringError(
+      'BUSY',
+      'train: expected a network that no training is changing, received one whose training is under way; let that one end, or leave its loop',
+    );
   const optimizer: Optimizer = optimizers[name](parameters, settings);
   const examples = new Examples(data);
   const others = unlabelled && new Examples(unlabelled);
@@ -265,6 +273,7 @@ export async function* train(
   let figures: Pick<EpochEvent, 'loss' | 'validation'> = { loss: NaN, validation: undefined };
 
   const best = new BestWeights(model);
+  for (const parameter of parameters) inTraining.add(parameter);
   try {
     const state = { model, optimizer, best };
     const identity =
@@ -326,6 +335,7 @@ export async function* train(
     }
     best.restore();
   } finally {
+    for (const parameter of parameters) inTraining.delete(parameter);
     model.eval();
     update.dispose();
     examples.dispose();

@@ -1,11 +1,17 @@
 import test from 'tape';
 import {
+  adversarialInputs,
+  argmax,
+  attacks,
   datasets,
   methods,
   models,
   nn,
   norms,
+  planned,
+  reachBound,
   scope,
+  sub,
   take,
   tensor,
   uniform,
@@ -152,4 +158,47 @@ test('adversarial training: options', async (t) => {
   ] as const) {
     await refused(t, said, make, 'INVALID_ARGUMENT', said);
   }
+});
+
+test('adversarialInputs: what attacks make, and nothing else', async (t) => {
+  const model = models.mlp({ inputs: 6, hidden: [9, 8], classes: 5, seed: 1 });
+  const x = uniform([7, 6], { seed: 2, low: -2, high: 2 });
+  const y = argmax(model.eval().forward(x));
+  model.train();
+  const epsilon = 0.3;
+  const made = (options: object): number[] => [...adversarialInputs(model, x, y, { epsilon, ...options }).data()];
+  const all = { loss: attacks.advLoss, lossSign: attacks.advLossSign, alpha: attacks.advAlpha };
+  for (const [direction, attack] of Object.entries(all)) {
+    for (const norm of ['l1', 'l2', 'linf'] as const) {
+      const { adversarial } = await attack(model.eval(), x, y, { epsilon, norm, clip: [-2, 2] });
+      const expected = adversarial.data();
+      model.train();
+      const found = made({ direction, norm, clip: [-2, 2] });
+      t.ok(
+        found.every((value, at) => Math.abs(value - expected[at]!) < 1e-6),
+        `${direction}, ${norm}`,
+      );
+    }
+  }
+  t.ok(model.training, 'the network is in the mode that it was in');
+  t.deepEqual(made({ direction: 'alpha', reach: reachBound(model.eval()) }), made({ direction: 'alpha' }), 'bounded');
+  const near = adversarialInputs(model, x, y, { epsilon, steps: 5, stepSize: 0.2 });
+  t.ok(
+    norms.l2
+      .length(sub(near, x))
+      .data()
+      .every((length) => length <= epsilon),
+    'several steps stay in the ball',
+  );
+  const plan = planned((inputs: Tensor, labels: Tensor) => [adversarialInputs(model, inputs, labels, { epsilon })]);
+  t.deepEqual([...(await plan(x, y))[0]!.data()], made({}), 'a plan gives the same to the bit');
+  plan.dispose();
+  const any = (value: unknown): never => value as never;
+  const cases: [() => unknown, string][] = [
+    [() => adversarialInputs(model, x, y, any({})), 'adversarialInputs: epsilon: expected'],
+    [() => adversarialInputs(any(3), x, y, { epsilon }), 'adversarialInputs: expected a module, received 3'],
+    [() => adversarialInputs(model, x, any([0]), { epsilon }), 'adversarialInputs: expected a tensor'],
+    [() => made({ direction: 'los' }), "did you mean 'loss'"],
+  ];
+  for (const [call, said] of cases) await refused(t, said, call, 'INVALID_ARGUMENT', said);
 });

@@ -9,6 +9,7 @@ import {
   mul,
   nn,
   schedules,
+  SparringError,
   sqrt,
   subset,
   take,
@@ -223,6 +224,30 @@ test('train: stops when it is told to', async (t) => {
     if (event.type === 'step' && event.step === 3) break;
   t.notOk(broken.training, 'broken out of, in evaluation mode');
   t.notOk(sameWeights(broken, small()), 'what was learnt is kept');
+});
+
+test('train: a network is trained by one training at a time', async (t) => {
+  const { train: data } = await datasets.sample();
+  const model = small();
+  const other = () => train(model, data).next();
+  const first = train(model, data, { epochs: 2 });
+  await first.next();
+  await refused(t, 'the same network', other, 'BUSY', 'train: expected a network that no training is changing');
+  const around = new nn.Sequential(model, new nn.ReLU());
+  await refused(t, 'a network around it', () => train(around, data).next(), 'BUSY', 'train: ');
+  t.equal((await first.next()).done, false, 'the first goes on');
+  await first.return(undefined as never);
+  await finish(model, data, { epochs: 1 });
+  t.pass('once it has been left, another may begin');
+  await refused(
+    t,
+    'a training that fails',
+    () => train(model, data, { signal: AbortSignal.abort(new SparringError('INTERNAL', 'stopped')) }).next(),
+    'INTERNAL',
+    'stopped',
+  );
+  await finish(model, data, { epochs: 1 });
+  t.pass('lets go of the network too');
 });
 
 test('train: what it refuses', async (t) => {
