@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { peersMarkdown } from '../dist/cli/bench.js';
 import { markdownTable, readResults, summarize } from '../dist/index.js';
 
 const place = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -21,7 +22,22 @@ async function block(folder, item) {
     const path = `${folder}/${item}`;
     return existsSync(place(path)) ? `![${pictures[item] ?? item}](${path})` : '';
   }
-  return table(folder, item);
+  return item === 'peers' ? peers(folder) : table(folder, item);
+}
+
+/** The times of `sparring bench --peers`, and what the studies found where they are there. */
+async function peers(folder) {
+  const read = (name) => {
+    const path = place(`${folder}/${name}.json`);
+    return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
+  };
+  const [comparison, studies] = [read('peers'), read('studies')];
+  const parts = [];
+  if (comparison === undefined) parts.push(`\`npm run bench:peers\` writes \`${folder}/peers.json\`, which is not there yet.`);
+  else parts.push(peersMarkdown(comparison));
+  for (const { findings } of Object.values(studies?.studies ?? {}))
+    parts.push(findings.map((finding) => `- ${finding}`).join('\n'));
+  return parts.join('\n\n');
 }
 
 async function table(folder, experiment) {

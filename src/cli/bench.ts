@@ -51,8 +51,8 @@ const options = {
 
 const milliseconds = (seconds: number): string => (1000 * seconds).toPrecision(4);
 
-/** A comparison as text: one line per workload, and what is missing. */
-export function peersText({ workloads, machineGflops, missing, settings }: PeersResult): string {
+/** A comparison as a table of text, without the columns that nobody has figures for; the first row names them. */
+function peersTable({ workloads }: PeersResult): string[][] {
   const columns = [
     { title: 'sparring', cell: ({ ours }) => milliseconds(ours) },
     { title: 'PyTorch, best', cell: ({ pytorch }) => pytorch && milliseconds(pytorch.best) },
@@ -63,16 +63,33 @@ export function peersText({ workloads, machineGflops, missing, settings }: Peers
     { title: 'of sgemm', cell: ({ fraction }) => fraction && `${(100 * fraction).toFixed(0)} %` },
   ] satisfies { title: string; cell: (row: PeersResult['workloads'][number]) => string | number | undefined }[];
   const shown = columns.filter(({ cell }) => workloads.some((row) => cell(row) !== undefined));
-  const lines = workloads.map((row) => [row.name, ...shown.map(({ cell }) => String(cell(row) ?? ''))]);
-  const absent = missing.map(({ title, install, reason }) =>
-    install === undefined ? `${title} failed: ${reason}\n` : `${title} is not installed; to time it too: ${install}\n`,
-  );
   return [
-    grid([['ms a repetition', ...shown.map(({ title }) => title)], ...lines]),
-    `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s\n`,
-    `${String(settings['threads'])} threads, float32, medians of ${String(settings['rounds'])} rounds in turn\n`,
-    ...absent,
-  ].join('');
+    ['ms a repetition', ...shown.map(({ title }) => title)],
+    ...workloads.map((row) => [row.name, ...shown.map(({ cell }) => String(cell(row) ?? ''))]),
+  ];
+}
+
+/** What the columns of a comparison mean, and how it was measured. */
+const legend = ({ machineGflops, settings }: PeersResult): string[] => [
+  `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s`,
+  `${String(settings['threads'])} threads, float32, medians of ${String(settings['rounds'])} rounds in turn`,
+];
+
+/** A comparison as text: one line per workload, and what is missing. */
+export function peersText(result: PeersResult): string {
+  const absent = result.missing.map(({ title, install, reason }) =>
+    install === undefined ? `${title} failed: ${reason}` : `${title} is not installed; to time it too: ${install}`,
+  );
+  return `${grid(peersTable(result))}${[...legend(result), ...absent].map((line) => `${line}\n`).join('')}`;
+}
+
+/** A comparison as a table in Markdown. */
+export function peersMarkdown(result: PeersResult): string {
+  const [head, ...body] = peersTable(result);
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const rule = head!.map((_, at) => (at === 0 ? '---' : '--:'));
+  const told = `${legend(result).join('; ')}; ${String(result.environment['cpu'])}.`;
+  return [...[head!, rule, ...body].map(line), '', `${told[0]!.toUpperCase()}${told.slice(1)}`].join('\n');
 }
 
 async function comparison(

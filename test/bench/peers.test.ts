@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { compared, peers, peersPicture, Samples } from '../../src/bench/peers.js';
 import { writeMaterial } from '../../src/bench/trained.js';
-import { peersText } from '../../src/cli/bench.js';
+import { peersMarkdown, peersText } from '../../src/cli/bench.js';
 import { loadSafetensors, memory, models, saveSafetensors, scope } from '../../src/index.js';
 import { start } from '../cli/run.js';
 import { comparison } from './sample.js';
@@ -21,6 +21,17 @@ test('a comparison is a table, and tells what is missing', (t) => {
     'the command that installs a missing peer',
   );
   t.ok(lines.includes('onnxruntime failed: it ran out of memory'), 'why a peer has no figures');
+  t.end();
+});
+
+test('a comparison is a table in Markdown', (t) => {
+  const lines = peersMarkdown(comparison).split('\n');
+  t.deepEqual(lines.slice(0, 3), [
+    '| ms a repetition | sparring | PyTorch, best | ratio | PyTorch, plain | of sgemm |',
+    '| --- | --: | --: | --: | --: | --: |',
+    '| mlp_train_b128 | 12.50 | 20.00 | 1.60 | 25.00 | 75 % |',
+  ]);
+  t.match(lines.at(-1)!, /^Ratio: .*; 2 threads, float32, medians of 3 rounds in turn; A Processor\.$/, 'what it means');
   t.end();
 });
 
