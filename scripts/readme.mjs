@@ -33,7 +33,8 @@ async function peers(folder) {
   };
   const [comparison, studies] = [read('peers'), read('studies')];
   const parts = [];
-  if (comparison === undefined) parts.push(`\`npm run bench:peers\` writes \`${folder}/peers.json\`, which is not there yet.`);
+  if (comparison === undefined)
+    parts.push(`\`npm run bench:peers\` writes \`${folder}/peers.json\`, which is not there yet.`);
   else parts.push(peersMarkdown(comparison));
   for (const { findings } of Object.values(studies?.studies ?? {}))
     parts.push(findings.map((finding) => `- ${finding}`).join('\n'));

@@ -114,7 +114,10 @@ const scored =
   async (given: Given): Promise<Prepared> => {
     const { model, x, y } = await subject(name, count, given);
     return {
-      run: () => scope(async () => void (await attack(model, x, y))),
+      run: () =>
+        scope(async () => {
+          await attack(model, x, y);
+        }),
       dispose: () => {
         for (const part of [model, x, y]) part.dispose();
       },

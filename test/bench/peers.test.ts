@@ -31,7 +31,11 @@ test('a comparison is a table in Markdown', (t) => {
     '| --- | --: | --: | --: | --: | --: |',
     '| mlp_train_b128 | 12.50 | 20.00 | 1.60 | 25.00 | 75 % |',
   ]);
-  t.match(lines.at(-1)!, /^Ratio: .*; 2 threads, float32, medians of 3 rounds in turn; A Processor\.$/, 'what it means');
+  t.match(
+    lines.at(-1)!,
+    /^Ratio: .*; 2 threads, float32, medians of 3 rounds in turn; A Processor\.$/,
+    'what it means',
+  );
   t.end();
 });
 
