@@ -162,8 +162,8 @@ export async function scaling(
     rows.push(
       ...points.map(({ size, seconds: taken, flops, arenaBytes, peakBytes }) => ({
         program: name,
-        [of]: size,
-        size: `${of} ${size}`,
+        of,
+        size,
         ms: Number((1000 * taken).toPrecision(4)),
         'GFLOP/s': Number((flops / taken / 1e9).toPrecision(3)),
         'arena MB': Number((arenaBytes / 1e6).toPrecision(3)),

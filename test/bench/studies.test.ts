@@ -20,6 +20,7 @@ test('scaling: a row for each size, and what the arithmetic does beside', async 
   const small = [training, ...one.values()].map((series) => ({ ...series, sizes: series.sizes.slice(0, 2) }));
   const { rows, findings } = await scaling({ seconds: 0.001 }, small);
   t.equal(rows.length, 2 * small.length);
+  t.equal(new Set(rows.map((row) => Object.keys(row).join())).size, 1, 'all rows have the same columns');
   t.equal(findings.length, small.length);
   t.match(
     findings[0]!,
