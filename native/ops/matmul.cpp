@@ -1,5 +1,5 @@
 /** Matrix products: plain, transposed, batched, and the dense layer's. */
-#include "core/blas.h"
+#include "core/gemm.h"
 #include "core/parallel.h"
 #include "ops/ops.h"
 
@@ -58,13 +58,13 @@ void multiply(const Product& p, const T* a, const T* b, T* c) {
   const int64_t strideB = p.transposeB ? p.k : p.n;
   if (p.batchB.size() == 1 && !p.transposeA) {
     // One matrix for the whole stack: the stack is a taller matrix.
-    gemm<T>(p.batchA.size() * p.m, p.n, p.k, {a, strideA}, {b, strideB, p.transposeB}, T{0}, c, p.n);
+    gemm<T>(p.batchA.size() * p.m, p.n, p.k, {a, strideA}, {b, strideB, p.transposeB}, nullptr, c, p.n);
     return;
   }
   const int64_t count = p.batch.size();
   const auto one = [&](int64_t index, auto product) {
     product(p.m, p.n, p.k, Matrix<T>{a + matrixAt(p.batchA, p.batch, index) * p.m * p.k, strideA, p.transposeA},
-            Matrix<T>{b + matrixAt(p.batchB, p.batch, index) * p.k * p.n, strideB, p.transposeB}, T{0},
+            Matrix<T>{b + matrixAt(p.batchB, p.batch, index) * p.k * p.n, strideB, p.transposeB}, nullptr,
             c + index * p.m * p.n, p.n);
   };
   if (count < threadCount()) {
@@ -168,17 +168,9 @@ const Registration linear_(
              const int64_t outputs = in[1].shape()[0];
              const int64_t inputs = in[1].shape()[1];
              const int64_t rows = in[0].shape().product(0, in[0].rank() - 1);
-             T* y = out[0].data<T>();
-             const bool biased = in.size() == 3;
-             if (biased) {
-               const T* bias = in[2].data<T>();
-               parallelFor(rows, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, outputs)),
-                           [&](int64_t begin, int64_t end) {
-                             for (int64_t row = begin; row < end; row++) std::copy_n(bias, outputs, y + row * outputs);
-                           });
-             }
-             gemm<T>(rows, outputs, inputs, {in[0].data<T>(), inputs}, {in[1].data<T>(), inputs, true},
-                     T(biased ? 1 : 0), y, outputs);
+             const T* bias = in.size() == 3 ? in[2].data<T>() : nullptr;
+             gemm<T>(rows, outputs, inputs, {in[0].data<T>(), inputs}, {in[1].data<T>(), inputs, true}, bias,
+                     out[0].data<T>(), outputs);
            });
          },
      .differentiate =

@@ -1,8 +1,7 @@
-/** The floor that everything stands on: storage, threads, matrix products. */
+/** The floor that everything stands on: storage, threads. */
 #include <atomic>
 #include <thread>
 
-#include "core/blas.h"
 #include "core/parallel.h"
 #include "core/storage.h"
 #include "test/check.h"
@@ -60,45 +59,6 @@ TEST(callersAndNestedCallsDoNotWaitForEachOther) {
   many();
   other.join();
   CHECK(done == 2 * 100 * 3 * 4);
-}
-
-template <class T>
-void checkProducts(DType dtype, double tolerance) {
-  for (const int64_t m : {1, 7, 65}) {
-    for (const int64_t n : {1, 33, 130}) {
-      for (const int64_t k : {0, 1, 50}) {
-        for (int flips = 0; flips < 4; flips++) {
-          const bool flipA = (flips & 1) != 0;
-          const bool flipB = (flips & 2) != 0;
-          const Tensor a = randomTensor(flipA ? Shape{k, m} : Shape{m, k}, dtype, 1);
-          const Tensor b = randomTensor(flipB ? Shape{n, k} : Shape{k, n}, dtype, 2);
-          const Tensor c = randomTensor({m, n}, dtype, 3);
-          std::vector<double> expected = valuesOf(c);
-          for (int64_t i = 0; i < m; i++) {
-            for (int64_t j = 0; j < n; j++) {
-              double sum = 0.5 * expected[static_cast<size_t>(i * n + j)];
-              for (int64_t l = 0; l < k; l++) {
-                sum += static_cast<double>(a.data<T>()[flipA ? l * m + i : i * k + l]) *
-                       static_cast<double>(b.data<T>()[flipB ? j * k + l : l * n + j]);
-              }
-              expected[static_cast<size_t>(i * n + j)] = sum;
-            }
-          }
-          gemm<T>(m, n, k, {a.data<T>(), std::max<int64_t>(1, flipA ? m : k), flipA},
-                  {b.data<T>(), std::max<int64_t>(1, flipB ? k : n), flipB}, T{0.5}, c.data<T>(), n);
-          CHECK(close(valuesOf(c), expected, tolerance));
-        }
-      }
-    }
-  }
-}
-
-TEST(productsAreRight) {
-  for (const int threads : {1, 2}) {
-    setThreadCount(threads);
-    checkProducts<float>(DType::float32, 1e-5);
-    checkProducts<double>(DType::float64, 1e-13);
-  }
 }
 
 }  // namespace

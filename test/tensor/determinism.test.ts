@@ -1,5 +1,6 @@
 import test from 'tape';
 import { vjp } from '../../src/autodiff/autodiff.js';
+import { native } from '../../src/native.js';
 import * as ops from '../../src/tensor/ops.js';
 import { scope } from '../../src/tensor/scope.js';
 import { tensor, type Tensor } from '../../src/tensor/tensor.js';
@@ -19,6 +20,9 @@ interface Work {
 
 const indices = tensor(Int32Array.from({ length: 5000 }, (_, i) => (i * 7919) % 700));
 const labels = tensor(Int32Array.from({ length: 4000 }, (_, i) => (i * 7) % 10));
+
+/** Whether products are the engine's own: OpenBLAS adds in an order that depends on where in its blocks a row stands. */
+const ownProducts = /^avx/.test(native.machine().simd);
 
 const work: Record<string, Work> = {
   'a chain of element-wise ops': {
@@ -58,16 +62,15 @@ const work: Record<string, Work> = {
     shapes: [[40, 3, 29, 31]],
     f: (x) => ops.add(ops.maxPool2d(x, { kernel: 3, stride: 2 }), ops.averagePool2d(x, { kernel: 3, stride: 2 })),
   },
-  // BLAS adds in an order that depends on where in its blocks a row stands.
   matmul: {
     shapes: [
       [150, 190],
       [190, 70],
     ],
     f: (x, y) => ops.matmul(x, y),
-    nearly: true,
+    nearly: !ownProducts,
   },
-  linear: { shapes: [[150, 190], [70, 190], [70]], f: (x, w, b) => ops.linear(x, w, b), nearly: true },
+  linear: { shapes: [[150, 190], [70, 190], [70]], f: (x, w, b) => ops.linear(x, w, b), nearly: !ownProducts },
 };
 
 function computed({ shapes, f }: Work, dtype: Real): Tensor[] {
@@ -156,7 +159,11 @@ for (const [name, { shape, f, nearly }] of Object.entries(perExample)) {
         for (const size of [1, 7]) {
           run(ops.slice(x, [0], [size])).forEach((each, index) => {
             const expected = ops.slice(whole[index]!, [0], [size]);
-            const isSame = nearly ? nearlySame(each, expected) : sameBits(each.data(), expected.data());
+            // A single row is a vector, whose products are OpenBLAS's.
+            const isSame =
+              nearly && (size === 1 || !ownProducts)
+                ? nearlySame(each, expected)
+                : sameBits(each.data(), expected.data());
             t.ok(isSame, `${index === 0 ? 'value' : 'gradient'} of ${size} for 500 on ${threads} threads`);
           });
         }
