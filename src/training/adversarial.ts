@@ -3,12 +3,16 @@ import * as v from 'valibot';
 import { atLeastOne, attackEntries } from '../adversary/attack.js';
 import { asRows, nonZero, norms, perturbed, type Norm } from '../adversary/norms.js';
 import { alphaDirection, lossDirection, type DirectionRule } from '../adversary/perturbations.js';
+import { carriedReachBound } from '../nn/bounds.js';
 import { nextRandomness } from '../nn/randomness.js';
 import { add, clamp, div, mul, normal, pow, reshape, sub, uniform, type NormName } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { evaluating, type Batch } from './method.js';
 
-/** The paper's two perturbations by the names of their options: the likelihood's and the misclassification's. */
+/**
+ * The paper's two perturbations by the names of their options: the likelihood's and the misclassification's. The latter
+ * leaves out classes that cannot win by what the network can do at most, which is carried from update to update.
+ */
 export const directionRules = { loss: lossDirection, alpha: alphaDirection };
 
 /** How an adversary moves inputs. */
@@ -72,7 +76,8 @@ export function moved({ model, x, y }: Batch, rule: DirectionRule, moves: Moves)
   const { stepSize = steps === 1 ? epsilon : (2.5 * epsilon) / steps } = moves;
   const norm = norms[moves.norm];
   return evaluating(model, () => {
-    const step = (at: Tensor): Tensor => mul(rule(model, at, y, norm).direction, stepSize);
+    const reach = rule === alphaDirection ? carriedReachBound(model) : undefined;
+    const step = (at: Tensor): Tensor => mul(rule(model, at, y, norm, reach).direction, stepSize);
     // A single step from the input needs no way back.
     if (steps === 1 && !randomStart && stepSize <= epsilon) return perturbed(x, step(x), { norm, clip });
     let at = randomStart ? scattered(x, moves) : x;
