@@ -81,8 +81,7 @@ const Registration assign_({.name = "assignRows",
                                     fail(ErrorCode::shapeMismatch, "x: expected [N,...], received ", in[0].shape());
                                   const Shape count{in[1].size()};
                                   expect(in[1], "at", DType::int32, count);
-                                  expect(in[2], "rows", in[0].dtype(),
-                                         count.then(in[0].shape().part(1, in[0].rank())));
+                                  expect(in[2], "rows", in[0].dtype(), count.then(in[0].shape().part(1, in[0].rank())));
                                   return Types{};
                                 },
                             .run =
@@ -93,7 +92,8 @@ const Registration assign_({.name = "assignRows",
                                   for (int64_t row = 0; row < in[1].size(); row++) {
                                     const int32_t at = in[1].data<int32_t>()[row];
                                     if (at < 0 || at >= rows)
-                                      fail(ErrorCode::outOfRange, "at: expected rows 0 to ", rows - 1, ", received ", at);
+                                      fail(ErrorCode::outOfRange, "at: expected rows 0 to ", rows - 1, ", received ",
+                                           at);
                                     std::memcpy(in[0].bytesData() + static_cast<size_t>(at) * bytes,
                                                 in[2].bytesData() + static_cast<size_t>(row) * bytes, bytes);
                                   }

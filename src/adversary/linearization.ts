@@ -204,10 +204,7 @@ function searchBounded(search: Search, reach: Tensor): Found {
   const part = ops.div(own(weights), ops.add(ops.mul(own(gaps), own(weights)), own(relative)));
   const known = ops.mul(part, ops.reshape(duals, [batch, 1]));
   const others = ops.where(each, 0, ops.mul(weights, furthest));
-  const unknown = ops.mul(
-    ops.affine(ops.mul(part, own(gaps)), -1, 1),
-    ops.sum(others, { axes: [-1], keepDims: true }),
-  );
+  const unknown = ops.mul(ops.affine(ops.mul(part, own(gaps)), -1, 1), ops.sum(others, { axes: [-1], keepDims: true }));
   const shared = ops.add(known, unknown); // ‖m‖* at most, [B, 1]
   const alone = ops.where(ops.greater(furthest, 0), ops.mul(ops.div(relative, gaps), furthest), 0);
   const boundsBy = (most: Tensor): Tensor =>
