@@ -21,36 +21,82 @@ void expect(const Tensor& tensor, const char* name, DType dtype, const Shape& sh
 
 constexpr double tried = -std::numeric_limits<double>::infinity();
 
+/** An example waits for at most this much room, so that what it is given does not depend on how much there is. */
+constexpr int64_t mostAtOnce = 64;
+
 /**
- * selectPairs(bounds [B, K], best [B]): of each example the pair (example, class) of the highest bound, if that exceeds
- * the best of the example, and how many there are. Their bounds are set to -Infinity, so that each pair is given once.
+ * selectPairs(bounds [B, K], best [B], tried [B], room): of each example the pairs (example, class) of the highest bounds
+ * that exceed the best of the example, and how many there are. An example gets half as many as it has tried, but one at
+ * least: few are tried in vain when the best rises, and many take few rounds. Which ones depends on the example
+ * alone. Their bounds are set to -Infinity, so that each pair is given once.
  */
 const Registration select_({.name = "selectPairs",
-                            .leastInputs = 2,
-                            .mostInputs = 2,
+                            .leastInputs = 3,
+                            .mostInputs = 3,
                             .infer =
-                                [](Tensors in, const Attributes&) {
+                                [](Tensors in, const Attributes& attributes) {
                                   const Shape& shape = in[0].shape();
                                   if (shape.rank() != 2)
                                     fail(ErrorCode::shapeMismatch, "bounds: expected [B,K], received ", shape);
                                   expect(in[0], "bounds", DType::float64, shape);
                                   expect(in[1], "best", DType::float64, {shape[0]});
-                                  const TensorType places{{shape[0]}, DType::int32};
+                                  expect(in[2], "tried", DType::int32, {shape[0]});
+                                  const int64_t room = attributes.integer("room");
+                                  if (room < mostAtOnce)
+                                    fail(ErrorCode::invalidArgument, "room: expected ", mostAtOnce,
+                                         " at least, received ", room);
+                                  const TensorType places{{room}, DType::int32};
                                   return Types{places, places, {{}, DType::int32}};
                                 },
                             .run =
-                                [](Tensors in, Tensors out, const Attributes&) {
+                                [](Tensors in, Tensors out, const Attributes& attributes) {
                                   const int64_t classes = in[0].shape()[1];
-                                  int32_t count = 0;
+                                  const int64_t room = attributes.integer("room");
+                                  int64_t count = 0;
                                   for (int64_t example = 0; example < in[0].shape()[0]; example++) {
                                     double* row = in[0].data<double>() + example * classes;
-                                    double* highest = std::max_element(row, row + classes);
-                                    if (!(*highest > in[1].data<double>()[example])) continue;
-                                    out[0].data<int32_t>()[count] = static_cast<int32_t>(example);
-                                    out[1].data<int32_t>()[count++] = static_cast<int32_t>(highest - row);
-                                    *highest = tried;
+                                    const double best = in[1].data<double>()[example];
+                                    const int64_t many = std::clamp<int64_t>(in[2].data<int32_t>()[example] / 2, 1,
+                                                                             std::min(classes, mostAtOnce));
+                                    if (count + many > room) break;
+                                    for (int64_t taken = 0; taken < many; taken++) {
+                                      double* highest = std::max_element(row, row + classes);
+                                      if (!(*highest > best)) break;
+                                      out[0].data<int32_t>()[count] = static_cast<int32_t>(example);
+                                      out[1].data<int32_t>()[count++] = static_cast<int32_t>(highest - row);
+                                      *highest = tried;
+                                    }
                                   }
-                                  out[2].data<int32_t>()[0] = count;
+                                  out[2].data<int32_t>()[0] = static_cast<int32_t>(count);
+                                },
+                            .writesInputs = bit(0)});
+
+/** assignRows(x [N, ...], at [R], rows [R, ...]): writes rows over those of x that `at` numbers. */
+const Registration assign_({.name = "assignRows",
+                            .leastInputs = 3,
+                            .mostInputs = 3,
+                            .infer =
+                                [](Tensors in, const Attributes&) {
+                                  if (in[0].rank() < 1)
+                                    fail(ErrorCode::shapeMismatch, "x: expected [N,...], received ", in[0].shape());
+                                  const Shape count{in[1].size()};
+                                  expect(in[1], "at", DType::int32, count);
+                                  expect(in[2], "rows", in[0].dtype(), count.then(in[0].shape().part(1, in[0].rank())));
+                                  return Types{};
+                                },
+                            .run =
+                                [](Tensors in, Tensors, const Attributes&) {
+                                  const int64_t rows = in[0].shape()[0];
+                                  if (rows == 0) return;
+                                  const size_t bytes = in[0].bytes() / static_cast<size_t>(rows);
+                                  for (int64_t row = 0; row < in[1].size(); row++) {
+                                    const int32_t at = in[1].data<int32_t>()[row];
+                                    if (at < 0 || at >= rows)
+                                      fail(ErrorCode::outOfRange, "at: expected rows 0 to ", rows - 1, ", received ",
+                                           at);
+                                    std::memcpy(in[0].bytesData() + static_cast<size_t>(at) * bytes,
+                                                in[2].bytesData() + static_cast<size_t>(row) * bytes, bytes);
+                                  }
                                 },
                             .writesInputs = bit(0)});
 

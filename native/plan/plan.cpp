@@ -60,6 +60,7 @@ std::vector<Instruction> withoutDeadCalls(std::vector<Instruction> calls, const 
                                     [&](const Tensor& output) { return wanted.contains(output.storage().get()); });
     if (!writes && !needed) continue;
     for (const Tensor& input : call.inputs) wanted.insert(input.storage().get());
+    if (call.loop != nullptr) wanted.insert(call.loop->count.storage().get());
     kept.push_back(std::move(call));
   }
   std::reverse(kept.begin(), kept.end());

@@ -47,7 +47,9 @@ export interface Perturbation {
  * the constraint is D_j·r >= -d_j. All float64, [B, K] but for the scale -m, [B, 1].
  */
 interface Constraints {
-  /** Σ_k weight_k (e_k - e_J), or 0. */
+  /** weight_k, 0 for J; of the logits 0. */
+  weights: Tensor;
+  /** Σ_k weight_k (e_k - e_J). */
   mixed: Tensor;
   relative: Tensor;
   gaps: Tensor;
@@ -71,6 +73,7 @@ function constraintsOf(logits: Tensor, predicted: Tensor, linearize: Linearize):
       ops.ones([batch, classes], { dtype: 'float64' }),
     ];
     return {
+      weights: none,
       mixed: none,
       relative: all,
       gaps: ops.neg(d),
@@ -84,7 +87,7 @@ function constraintsOf(logits: Tensor, predicted: Tensor, linearize: Linearize):
   const total = ops.sum(ops.exp(others), { axes: [-1], keepDims: true });
   const weights = ops.div(relative, ops.affine(total, 1, 1)); // α_k e^{-m}
   const mixed = ops.sub(weights, ops.mul(top, ops.sum(weights, { axes: [-1], keepDims: true })));
-  return { mixed, relative, gaps: ops.affine(ops.exp(d), -1, 1), scale: ops.neg(largest), top, runnerUp };
+  return { weights, mixed, relative, gaps: ops.affine(ops.exp(d), -1, 1), scale: ops.neg(largest), top, runnerUp };
 }
 
 /** The cotangents of the logits for some (example, class) pairs: of the pairs' constraints, and `each`, 1 at their classes. */
@@ -109,66 +112,126 @@ interface Search extends Constraints {
   dual: (rows: Tensor) => Tensor;
 }
 
+/** Room for the rows of a round of the bounded search, of a small batch. */
+const leastRoom = 256;
+
 /** What the search gives: the strongest pair of each example. */
 type Found = Pick<ops.Best, 'value' | 'rows' | 'target' | 'tried'>;
 
-/** All classes in one batched backward pass. What is excepted is pulled back in the place of class J, whose row is not asked for. */
+/** How many rows are pulled back at once, at least where there are as many. */
+const rowsAtOnce = 5120;
+
+/**
+ * All classes in one batched backward pass, or in several where they are many. What is excepted is pulled back in the place of
+ * class J, whose row is not asked for.
+ */
 function searchAll({ logits, predicted, excepted, pull, dual, ...constraints }: Search): Found {
   const [batch, classes] = logits.shape as [number, number];
   const { mixed, relative, gaps, top } = constraints;
-  const column = (x: Tensor): Tensor => ops.reshape(ops.permute(x, [1, 0]), [classes, batch, 1]);
-  const each = ops.reshape(ops.oneHot(ops.range(classes), { classes, dtype: 'float64' }), [classes, 1, classes]);
-  const rows = cotangentsOf({ mixed, relative: column(relative), gaps: column(gaps), top }, each);
-  const cotangents =
-    excepted === undefined ? rows : ops.where(column(top), ops.cast(excepted.cotangents, 'float64'), rows);
-  const pulled = pull(ops.cast(cotangents, logits.dtype)); // [K, B, D]
-  const duals = ops.permute(dual(pulled), [1, 0]); // [B, K]
-  const strengths = ops.where(top, -Infinity, strength(duals, gaps));
-  const strongest = ops.argmax(strengths);
-  const target = excepted === undefined ? strongest : ops.where(excepted.where, predicted, strongest);
-  const places = ops.add(ops.mul(target, batch), ops.range(batch));
-  const value = ops.reshape(ops.takeAlong(strengths, ops.reshape(target, [batch, 1])), [batch]);
-  return {
-    value: excepted === undefined ? value : ops.where(excepted.where, Infinity, value),
-    rows: ops.gather(ops.reshape(pulled, [classes * batch, pulled.shape[2]!]), places),
-    target,
-    tried: ops.full([batch], classes, { dtype: 'int32' }),
+  const span = Math.max(1, Math.floor(rowsAtOnce / Math.max(batch, 1)));
+  const strongestOf = (from: number, to: number): Omit<Found, 'tried'> => {
+    const part = (x: Tensor): Tensor => ops.slice(x, [0, from], [batch, to]);
+    const column = (x: Tensor): Tensor => ops.reshape(ops.permute(part(x), [1, 0]), [to - from, batch, 1]);
+    const numbers = ops.slice(ops.range(classes), [from], [to]);
+    const each = ops.reshape(ops.oneHot(numbers, { classes, dtype: 'float64' }), [to - from, 1, classes]);
+    const rows = cotangentsOf({ mixed, relative: column(relative), gaps: column(gaps), top }, each);
+    const cotangents =
+      excepted === undefined ? rows : ops.where(column(top), ops.cast(excepted.cotangents, 'float64'), rows);
+    const pulled = pull(ops.cast(cotangents, logits.dtype)); // [to - from, B, D]
+    const duals = ops.permute(dual(pulled), [1, 0]); // [B, to - from]
+    const asked = strength(duals, part(gaps));
+    const infinite = ops.full([batch, 1], Infinity, { dtype: 'float64' });
+    const staying =
+      excepted === undefined ? -Infinity : ops.where(ops.reshape(excepted.where, [batch, 1]), infinite, -Infinity);
+    const strengths = ops.where(part(top), staying, asked);
+    const place = ops.argmax(strengths);
+    const places = ops.add(ops.mul(place, batch), ops.range(batch));
+    return {
+      value: ops.reshape(ops.takeAlong(strengths, ops.reshape(place, [batch, 1])), [batch]),
+      rows: ops.gather(ops.reshape(pulled, [(to - from) * batch, pulled.shape[2]!]), places),
+      target: ops.add(place, from),
+    };
   };
+  let best = strongestOf(0, Math.min(span, classes));
+  for (let from = span; from < classes; from += span) {
+    const next = strongestOf(from, Math.min(from + span, classes));
+    const better = ops.greater(next.value, best.value);
+    best = {
+      value: ops.where(better, next.value, best.value),
+      rows: ops.where(ops.reshape(better, [batch, 1]), next.rows, best.rows),
+      target: ops.where(better, next.target, best.target),
+    };
+  }
+  return { ...best, tried: ops.full([batch], classes, { dtype: 'int32' }) };
 }
 
+/** Where numbers exceed those of their example, [B, K] and [B], counted: float64 [B]. */
+const countAbove = (numbers: Tensor, of: Tensor): Tensor =>
+  ops.sum(ops.cast(ops.greater(numbers, ops.reshape(of, [of.size, 1])), 'float64'), { axes: [-1] });
+
 /**
- * The same answer from fewer rows. The strength of class j is at most ‖Σ_k weight_k D_k‖* + relative_j / gap_j · ‖D_j‖*; the first
- * term takes one row whatever K is, the runner-up's strength another, and where what the network can do at most,
- * `reach`, leaves a class below the strongest so far, its row is not pulled back.
+ * The same answer from fewer rows. The strength of class j is at most ‖m‖* + relative_j / gap_j · ‖D_j‖*, m = Σ_k weight_k D_k, and
+ * where what the network can do at most, `reach`, leaves a class below the strongest so far, its row is not pulled
+ * back. The runner-up's row u = gap m + relative D comes first, and tells of m too:
+ *
+ *     m = part u + (1 - part gap) Σ_k weight_k D_k,   part = weight / (gap weight + relative),
+ *
+ * weight, gap and relative being the runner-up's and the sum over the others. Where the others are far below it that is all about
+ * m; where it leaves classes in the race that m may put out of it, m is pulled back itself.
  */
 function searchBounded(search: Search, reach: Tensor): Found {
   const { logits, predicted, excepted, pull, pullRows, dual, ...constraints } = search;
   const [batch, classes] = logits.shape as [number, number];
-  const { mixed, relative, gaps, top, runnerUp } = constraints;
+  const { weights, mixed, relative, gaps, top, runnerUp } = constraints;
   const each = ops.oneHot(runnerUp, { classes, dtype: 'float64' });
   const column = ops.reshape(runnerUp, [batch, 1]);
   const own = (x: Tensor): Tensor => ops.takeAlong(x, column);
   const rows = cotangentsOf({ mixed, relative: own(relative), gaps: own(gaps), top }, each);
-  const second =
+  const first =
     excepted === undefined
       ? rows
       : ops.where(ops.reshape(excepted.where, [batch, 1]), ops.cast(excepted.cotangents, 'float64'), rows);
-  const pulled = pull(ops.cast(ops.stack([mixed, second]), logits.dtype)); // [2, B, D]
+  const pulled = pull(ops.cast(first, logits.dtype)); // [B, D]
   const duals = dual(pulled);
-  const shared = ops.reshape(ops.slice(duals, [0], [1]), [batch, 1]);
-  const value = strength(ops.reshape(ops.slice(duals, [1], [2]), [batch]), ops.reshape(own(gaps), [batch]));
+  const value = strength(duals, ops.reshape(own(gaps), [batch]));
   const best = {
     value: excepted === undefined ? value : ops.where(excepted.where, Infinity, value),
-    rows: ops.reshape(ops.slice(pulled, [1], [2]), pulled.shape.slice(1)),
+    rows: pulled,
     target: excepted === undefined ? runnerUp : ops.where(excepted.where, predicted, runnerUp),
-    tried: ops.full([batch], 2, { dtype: 'int32' }),
+    tried: ops.ones([batch], { dtype: 'int32' }),
   };
   const furthest = ops.gather(reach, predicted); // ‖D_j‖*, [B, K]
-  const most = ops.add(shared, ops.mul(ops.div(relative, gaps), furthest));
-  const bounds = ops.where(ops.maximum(top, each), -Infinity, ops.affine(most, 1 + 1e-4));
+  const part = ops.div(own(weights), ops.add(ops.mul(own(gaps), own(weights)), own(relative)));
+  const known = ops.mul(part, ops.reshape(duals, [batch, 1]));
+  const others = ops.where(each, 0, ops.mul(weights, furthest));
+  const unknown = ops.mul(ops.affine(ops.mul(part, own(gaps)), -1, 1), ops.sum(others, { axes: [-1], keepDims: true }));
+  const shared = ops.add(known, unknown); // ‖m‖* at most, [B, 1]
+  const alone = ops.where(ops.greater(furthest, 0), ops.mul(ops.div(relative, gaps), furthest), 0);
+  const boundsBy = (most: Tensor): Tensor =>
+    ops.where(ops.maximum(top, each), -Infinity, ops.affine(ops.add(most, alone), 1 + 1e-4));
+
+  // As if all of m were known: what pulling it back may spare.
+  const spared = ops.sub(countAbove(boundsBy(shared), best.value), countAbove(boundsBy(known), best.value));
+  const wanted = ops.reshape(ops.affine(spared, 1, -1), [batch, 1]);
+  const room = Math.max(batch, leastRoom);
+  const none = { value: ops.zeros([batch], { dtype: 'float64' }), tried: ops.zeros([batch], { dtype: 'int32' }) };
   whileRows(
     () => {
-      const { example, candidate, count } = ops.selectPairs(bounds, best.value);
+      const { example, count } = ops.selectPairs(wanted, none, { room });
+      return { rows: [example], count };
+    },
+    (example) => {
+      const cotangents = ops.cast(ops.gather(mixed, example), logits.dtype);
+      const found = dual(pullRows(cotangents, example));
+      ops.assignRows(shared, example, ops.reshape(found, [example.size, 1]));
+      ops.assignRows(best.tried, example, ops.add(ops.gather(best.tried, example), 1));
+    },
+  );
+
+  const bounds = boundsBy(shared);
+  whileRows(
+    () => {
+      const { example, candidate, count } = ops.selectPairs(bounds, best, { room });
       return { rows: [example, candidate], count };
     },
     (example, candidate) => {

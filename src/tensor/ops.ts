@@ -671,14 +671,22 @@ export const takeAlong = (x: Tensor, indices: Tensor): Tensor => one('takeAlong'
  */
 export const putAlong = (x: Tensor, indices: Tensor, { size }: { size: number }): Tensor =>
   one('putAlong', [x, indices], { size });
+/** Writes rows [R, ...] over those of x, [N, ...], that `at`, int32 [R], numbers, in place. */
+export const assignRows = (x: Tensor, at: Tensor, rows: Tensor): void => void call('assignRows', [x, at, rows]);
+
 /**
- * For a search over pairs (example, class): of each example the class of the highest bound [B, K], if that exceeds the best [B] so
- * far, both float64. The bounds of the pairs given are set to -Infinity, in place, so that each is given once.
+ * For a search over pairs (example, class): of each example the classes of the highest bounds [B, K] that exceed the best [B] so
+ * far, both float64: half as many as were tried, int32 [B], but one at least. An example with more than there is room for waits.
+ * The bounds of the pairs given are set to -Infinity, in place, so that each is given once.
  *
- * @returns Examples and classes, int32 [B], of which the first `count`, int32 [], are meant.
+ * @returns Examples and classes, int32 [room], of which the first `count`, int32 [], are meant.
  */
-export function selectPairs(bounds: Tensor, best: Tensor): { example: Tensor; candidate: Tensor; count: Tensor } {
-  const [example, candidate, count] = call('selectPairs', [bounds, best]) as [Tensor, Tensor, Tensor];
+export function selectPairs(
+  bounds: Tensor,
+  { value, tried }: Pick<Best, 'value' | 'tried'>,
+  { room }: { room: number },
+): { example: Tensor; candidate: Tensor; count: Tensor } {
+  const [example, candidate, count] = call('selectPairs', [bounds, value, tried], { room }) as [Tensor, Tensor, Tensor];
   return { example, candidate, count };
 }
 

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import { directions } from '../adversary/perturbations.js';
+import { carriedReachBound } from '../nn/bounds.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import { moved, stepEntries } from './adversarial.js';
-import { defineMethod, lengthEntries } from './method.js';
+import { defineMethod, evaluating, lengthEntries } from './method.js';
 
 const schema = v.strictObject({
   ...lengthEntries,
@@ -32,6 +33,9 @@ export type LwaOptions = v.InferInput<typeof schema>;
  * ```
  */
 export const lwa = defineMethod('lwa', schema, (settings) => (batch) => {
-  const adversarial = moved(batch, directions[settings.perturbation], settings);
-  return () => crossEntropyLoss(batch.model.forward(adversarial), batch.y);
+  const { model } = batch;
+  // The bound is that of the network as the adversary sees it.
+  const reach = settings.perturbation === 'alpha' ? evaluating(model, () => carriedReachBound(model)) : undefined;
+  const adversarial = moved(batch, directions[settings.perturbation], { ...settings, reach });
+  return () => crossEntropyLoss(model.forward(adversarial), batch.y);
 });

@@ -470,7 +470,7 @@ function squaresWhereNeeded(x: Tensor, bounds: Tensor): Record<string, Tensor> {
   const left = ops.affine(bounds, 1);
   whileRows(
     () => {
-      const { example, candidate, count } = ops.selectPairs(left, best.value);
+      const { example, candidate, count } = ops.selectPairs(left, best, { room: 64 });
       return { rows: [example, candidate], count };
     },
     (example, candidate) => {

@@ -566,11 +566,24 @@ export const examples: Record<string, Example[]> = {
 export const updates: Record<string, Update[]> = {
   selectPairs: [
     {
-      inputs: [given([2, 3], [5, 1, 7, 2, 3, 4]), given([2], [6, 4])],
+      inputs: [given([2, 3], [5, 1, 7, 2, 3, 4]), given([2], [6, 1]), whole([2], [1, 5])],
+      attributes: { room: 64 },
+      // Of the first example the one class above 6; of the second two at once, as half of five.
+      after: [
+        [5, 1, -Infinity, 2, -Infinity, -Infinity],
+        [6, 1],
+        [1, 5],
+      ],
+    },
+  ],
+  assignRows: [
+    {
+      inputs: [given([3, 2], [1, 2, 3, 4, 5, 6]), whole([2], [2, 0]), given([2, 2], [7, 8, 9, 10])],
       attributes: {},
       after: [
-        [5, 1, -Infinity, 2, 3, 4],
-        [6, 4],
+        [9, 10, 3, 4, 7, 8],
+        [2, 0],
+        [7, 8, 9, 10],
       ],
     },
   ],
