@@ -57,6 +57,7 @@ struct Terms {
   int64_t length;             // of each run
   int64_t step;               // from one term of a run to the next; 0 to go from channel to channel
   int64_t total;              // of a row with all its runs
+  int64_t row;                // numbers that the terms of one row have and those of the row before do not
 };
 
 /**
