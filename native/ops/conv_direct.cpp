@@ -109,13 +109,14 @@ RowRange DirectConv<T>::outRowsOf(RowRange imageRows) const {
  */
 template <class T>
 void DirectConv<T>::multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed,
-                             RowRange rows, ConvView<T*> out, int64_t outRow, const int64_t* places,
-                             const T* start) const {
+                             RowRange rows, ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start,
+                             bool relu) const {
   const Cut batches =
       Cut::atMost(tiling.rows.parts, std::max<int64_t>(1, blockNumbers / (tiling.rows.length(0) * terms.total + 1)));
   const Cut bands = Cut::atMost(rows.count(), std::max<int64_t>(1, bandNumbers / terms.row));
   Product<T> product{};
   product.length = terms.length;
+  product.relu = relu;
   product.step = terms.step == 0 ? source.plane : terms.step;
   const auto multiplyRow = [&](int64_t row, int64_t part) {
     const int64_t first = tiling.rows.begin(part);
@@ -195,8 +196,8 @@ int64_t ConvForward<T>::blocks() const {
 }
 
 template <class T>
-void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const T* bias, T* outs,
-                         RowRange outRows) const {
+void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows,
+                         bool relu) const {
   const RowRange imageRows = this->imageRowsOf(outRows);
   T* imageScratch = convScratch<T, ConvScratch::image>(image_.size(g_.groupChannels(), imageRows));
   T* outScratch = convScratch<T, ConvScratch::out>(out_.size(g_.groupOutputs(), outRows));
@@ -208,7 +209,7 @@ void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const 
     const auto target = out_.open(out, g_.groupOutputs(), outRows, outScratch);
     for (int64_t output = 0; output < g_.groupOutputs(); output++) places[output] = output * target.plane;
     this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, outRows, target, out_.row(),
-                   places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs());
+                   places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs(), relu);
     out_.close(target, out, g_.outSize(), count, g_.groupOutputs(), outRows);
   }
 }
@@ -276,7 +277,7 @@ void ConvBackward<T>::run(const T* cotangents, int64_t count, const T* packed, T
       places[row] = row % g_.groupChannels() * target.plane + image_.place(kx * g_.dilation[1]);
     }
     this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, imageRows, target,
-                   image_.row(), places, nullptr);
+                   image_.row(), places, nullptr, false);
     image_.close(target, image, g_.imageSize(), count, g_.groupChannels(), imageRows);
   }
 }

@@ -35,6 +35,8 @@ struct Product {
   const int64_t* places;
   /** What each row's sums start from; null to start from what is in `out`. */
   const T* start;
+  /** Whether sums that are negative become 0: relu. */
+  bool relu;
 };
 
 /** Where a vector of pixels is, in the cotangent and in the source. */
