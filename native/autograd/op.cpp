@@ -1,6 +1,8 @@
 #include "autograd/op.h"
 
+#include <list>
 #include <map>
+#include <string_view>
 
 namespace sparring {
 
@@ -11,9 +13,26 @@ std::map<std::string, Op>& registry() {
   return ops;
 }
 
+std::list<Fusion>& fusions() {
+  static std::list<Fusion> all;
+  return all;
+}
+
 }  // namespace
 
 Registration::Registration(const Op& op) { registry().emplace(op.name, op); }
+
+FusionRegistration::FusionRegistration(const Fusion& fusion) { fusions().push_back(fusion); }
+
+const Fusion* findFusion(const Op& first, const Op& second, int input) {
+  for (const Fusion& fusion : fusions()) {
+    if (first.name == std::string_view(fusion.first) && second.name == std::string_view(fusion.second) &&
+        input == fusion.input) {
+      return &fusion;
+    }
+  }
+  return nullptr;
+}
 
 const Op& findOp(const std::string& name) {
   const auto found = registry().find(name);

@@ -52,6 +52,29 @@ class Registration {
   explicit Registration(const Op& op);
 };
 
+/**
+ * Two calls that a plan makes one of, where nobody else reads what the first gives: fewer passes over memory, the same
+ * numbers to the bit. Registered beside the ops that it concerns.
+ */
+struct Fusion {
+  const char* first;   // has one output
+  const char* second;  // has one output, of the same type, and no settings
+  int input;           // which input of the second the first's output is
+  /** Takes the first's inputs, then the second's others, and the first's settings. Only plans call it. */
+  Op together;
+  /** Whether it can make this output of these inputs; null where it always can. */
+  bool (*takes)(Tensors inputs, const Tensor& output) = nullptr;
+};
+
+/** Makes a fusion known. */
+class FusionRegistration {
+ public:
+  explicit FusionRegistration(const Fusion& fusion);
+};
+
+/** The fusion of two ops, the second of which takes the first's output as that input; null when there is none. */
+const Fusion* findFusion(const Op& first, const Op& second, int input);
+
 /** The op of that name; fails when there is none. */
 const Op& findOp(const std::string& name);
 /** All of them, in order of their names. */

@@ -234,6 +234,7 @@ void eachBlock(const Pass& pass, int64_t batches, int64_t batch, int64_t rows, c
   });
 }
 
+template <bool relu>
 void runConv(Tensors in, Tensors out, const Attributes& attributes) {
   if (out[0].size() == 0) return;
   const ConvGeometry g = geometryOf(in[0].shape(), in[1].shape(), attributes);
@@ -250,7 +251,7 @@ void runConv(Tensors in, Tensors out, const Attributes& attributes) {
                 pass.run(in[0].data<T>() + (image * batches.size() + first) * g.imageSize(), count,
                          packed + weight * g.weightSize(),
                          bias != nullptr ? bias->data<T>() + shift * g.outputs : nullptr,
-                         out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows);
+                         out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows, relu);
               });
   });
 }
@@ -352,12 +353,13 @@ Value weightGrad(const Vjp& vjp, const Value& image, const Value& cotangent, con
 double flopsOf(const Tensor& filtered, const Tensor& weight) {
   return 2.0 * static_cast<double>(filtered.size() * weight.shape().last(3).size());
 }
+double convFlops(Tensors in, Tensors out, const Attributes&) { return flopsOf(out[0], in[1]); }
 
 const Registration conv_({.name = "conv2d",
                           .leastInputs = 2,
                           .mostInputs = 3,
                           .infer = convTypes,
-                          .run = runConv,
+                          .run = runConv<false>,
                           .differentiate =
                               [](Vjp& vjp) {
                                 const Value ct = vjp.cotangent();
@@ -373,7 +375,18 @@ const Registration conv_({.name = "conv2d",
                                 }
                               },
                           .readsInputs = bit(0) | bit(1),
-                          .flops = [](Tensors in, Tensors out, const Attributes&) { return flopsOf(out[0], in[1]); }});
+                          .flops = convFlops});
+
+/** The sums pass through relu on their way from the registers to memory. */
+const FusionRegistration convRelu_({.first = "conv2d",
+                                    .second = "relu",
+                                    .input = 0,
+                                    .together = {.name = "conv2d relu",
+                                                 .leastInputs = 2,
+                                                 .mostInputs = 3,
+                                                 .infer = convTypes,
+                                                 .run = runConv<true>,
+                                                 .flops = convFlops}});
 
 const Registration inputGrad_({.name = "conv2dInputGrad",
                                .leastInputs = 2,

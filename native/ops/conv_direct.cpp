@@ -10,7 +10,9 @@ namespace {
 
 /** Numbers that a block's rows of images may take, so that it stays in the second-level cache. */
 constexpr int64_t blockNumbers = 64 * 1024;
-/** The same for correlations, which read it all again for every few outputs. */
+/** Numbers that a tile's weights meet before the next tile's do, so that they stay in the first-level cache. */
+constexpr int64_t bandNumbers = 4 * 1024;
+/** The same as for a block, for correlations, which read it all again for every few outputs. */
 constexpr int64_t correlatedNumbers = 32 * 1024;
 /** Numbers that a tile of the weight's cotangent may read before the next begins, so that they stay in the first-level cache. */
 constexpr int64_t tileNumbers = 11 * 512;
@@ -101,34 +103,42 @@ RowRange DirectConv<T>::outRowsOf(RowRange imageRows) const {
   return {first, std::clamp<int64_t>(end, first, g_.outHeight)};
 }
 
-/** All sums of some rows, for as many tiles' rows at a time as have weights that stay in the second-level cache. */
+/**
+ * All sums of some rows. Tiles' rows go by in as many batches as have weights that stay in the second-level cache; a tile's
+ * weights meet all rows of pixels that stay in the first-level cache before the next tile's do.
+ */
 template <class T>
 void DirectConv<T>::multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed,
-                             RowRange rows, ConvView<T*> out, int64_t outRow, const int64_t* places,
-                             const T* start) const {
+                             RowRange rows, ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start,
+                             bool relu) const {
   const Cut batches =
       Cut::atMost(tiling.rows.parts, std::max<int64_t>(1, blockNumbers / (tiling.rows.length(0) * terms.total + 1)));
+  const Cut bands = Cut::atMost(rows.count(), std::max<int64_t>(1, bandNumbers / terms.row));
   Product<T> product{};
   product.length = terms.length;
+  product.relu = relu;
   product.step = terms.step == 0 ? source.plane : terms.step;
+  const auto multiplyRow = [&](int64_t row, int64_t part) {
+    const int64_t first = tiling.rows.begin(part);
+    product.weights = packed + first * terms.total;
+    product.places = places + first;
+    product.start = start == nullptr ? nullptr : start + first;
+    product.runs = terms.runs + terms.firstOfRow[row];
+    product.runCount = terms.firstOfRow[row + 1] - terms.firstOfRow[row];
+    // From the right: what the backward pass adds to one pixel then comes in the order of the taps, however rows are
+    // cut into tiles.
+    for (int64_t piece = tiling.columns.parts - 1; piece >= 0; piece--) {
+      const int64_t x = tiling.columns.begin(piece) * kernels_.lanes;
+      product.source = source.data + x;
+      product.out = out.data + row * outRow + x;
+      kernels_.product[static_cast<size_t>(tiling.rows.length(part) - 1)]
+                      [static_cast<size_t>(tiling.columns.length(piece) - 1)](product);
+    }
+  };
   for (int64_t batch = 0; batch < batches.parts; batch++) {
-    for (int64_t row = rows.begin; row < rows.end; row++) {
-      product.runs = terms.runs + terms.firstOfRow[row];
-      product.runCount = terms.firstOfRow[row + 1] - terms.firstOfRow[row];
-      // From the right: what the backward pass adds to one pixel then comes in the order of the taps, however rows are
-      // cut into tiles.
-      for (int64_t piece = tiling.columns.parts - 1; piece >= 0; piece--) {
-        const int64_t x = tiling.columns.begin(piece) * kernels_.lanes;
-        product.source = source.data + x;
-        product.out = out.data + row * outRow + x;
-        for (int64_t part = batches.begin(batch); part < batches.end(batch); part++) {
-          const int64_t first = tiling.rows.begin(part);
-          product.weights = packed + first * terms.total;
-          product.places = places + first;
-          product.start = start == nullptr ? nullptr : start + first;
-          kernels_.product[static_cast<size_t>(tiling.rows.length(part) - 1)]
-                          [static_cast<size_t>(tiling.columns.length(piece) - 1)](product);
-        }
+    for (int64_t band = 0; band < bands.parts; band++) {
+      for (int64_t part = batches.begin(batch); part < batches.end(batch); part++) {
+        for (int64_t row = bands.begin(band); row < bands.end(band); row++) multiplyRow(rows.begin + row, part);
       }
     }
   }
@@ -161,7 +171,8 @@ ConvForward<T>::ConvForward(const ConvGeometry& geometry, int64_t batch) : Direc
             .firstOfRow = firstOfRow,
             .length = alongTaps ? g_.kernel[1] : g_.groupChannels(),
             .step = alongTaps ? image_.place(g_.dilation[1]) : 0,
-            .total = g_.taps()};
+            .total = g_.taps(),
+            .row = g_.groupChannels() * g_.stride[0] * image_.row()};
   T* zeros = convScratch<T, ConvScratch::zeros>(g_.groupOutputs());
   std::fill_n(zeros, g_.groupOutputs(), T{0});
   zeros_ = zeros;
@@ -185,8 +196,8 @@ int64_t ConvForward<T>::blocks() const {
 }
 
 template <class T>
-void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const T* bias, T* outs,
-                         RowRange outRows) const {
+void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows,
+                         bool relu) const {
   const RowRange imageRows = this->imageRowsOf(outRows);
   T* imageScratch = convScratch<T, ConvScratch::image>(image_.size(g_.groupChannels(), imageRows));
   T* outScratch = convScratch<T, ConvScratch::out>(out_.size(g_.groupOutputs(), outRows));
@@ -198,7 +209,7 @@ void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const 
     const auto target = out_.open(out, g_.groupOutputs(), outRows, outScratch);
     for (int64_t output = 0; output < g_.groupOutputs(); output++) places[output] = output * target.plane;
     this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, outRows, target, out_.row(),
-                   places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs());
+                   places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs(), relu);
     out_.close(target, out, g_.outSize(), count, g_.groupOutputs(), outRows);
   }
 }
@@ -225,7 +236,8 @@ ConvBackward<T>::ConvBackward(const ConvGeometry& geometry, int64_t batch) : Dir
             .firstOfRow = firstOfRow,
             .length = g_.groupOutputs(),
             .step = 0,
-            .total = g_.kernel[0] * g_.groupOutputs()};
+            .total = g_.kernel[0] * g_.groupOutputs(),
+            .row = g_.groupOutputs() * out_.row()};
 }
 
 template <class T>
@@ -265,7 +277,7 @@ void ConvBackward<T>::run(const T* cotangents, int64_t count, const T* packed, T
       places[row] = row % g_.groupChannels() * target.plane + image_.place(kx * g_.dilation[1]);
     }
     this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, imageRows, target,
-                   image_.row(), places, nullptr);
+                   image_.row(), places, nullptr, false);
     image_.close(target, image, g_.imageSize(), count, g_.groupChannels(), imageRows);
   }
 }

@@ -57,6 +57,7 @@ struct Terms {
   int64_t length;             // of each run
   int64_t step;               // from one term of a run to the next; 0 to go from channel to channel
   int64_t total;              // of a row with all its runs
+  int64_t row;                // numbers that the terms of one row have and those of the row before do not
 };
 
 /**
@@ -80,7 +81,7 @@ class DirectConv {
   [[nodiscard]] RowRange outRowsOf(RowRange imageRows) const;
 
   void multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed, RowRange rows,
-                ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start) const;
+                ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start, bool relu) const;
 
   ConvGeometry g_;
   const Kernels<T>& kernels_;
@@ -99,8 +100,8 @@ class ConvForward : public DirectConv<T> {
   void pack(const T* weight, T* packed) const;
   /** Into how many blocks an image's rows are best cut, for the cache. */
   [[nodiscard]] int64_t blocks() const;
-  /** Those rows of the output of `count` images, at most as many as are worked on together. */
-  void run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows) const;
+  /** Those rows of the output of `count` images, at most as many as are worked on together; with relu if asked for. */
+  void run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows, bool relu) const;
 
  private:
   using DirectConv<T>::g_;

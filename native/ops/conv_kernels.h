@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 /**
  * The two inner loops of convolution. Both read pixels where they lie, a vector of neighbours at a time: no matrix of
@@ -34,6 +35,8 @@ struct Product {
   const int64_t* places;
   /** What each row's sums start from; null to start from what is in `out`. */
   const T* start;
+  /** Whether sums that are negative become 0: relu. */
+  bool relu;
 };
 
 /** Where a vector of pixels is, in the cotangent and in the source. */
@@ -62,7 +65,7 @@ struct Correlation {
 /** The inner loops in all sizes of tile, for one kind of vector. */
 template <class T>
 struct Kernels {
-  static constexpr int mostRows = 12;
+  static constexpr int mostRows = 24;
   static constexpr int mostVectors = 4;
   static constexpr int mostOutputs = 4;
   static constexpr int mostTaps = 6;
@@ -77,7 +80,11 @@ struct Kernels {
   std::array<std::array<void (*)(const Correlation<T>&), mostTaps>, mostOutputs> correlation;
 };
 
-/** The kernels that take the fewest steps along a row of that many pixels, on this machine. */
+/** All that this machine can run, the newest last. */
+template <class T>
+const std::vector<const Kernels<T>*>& kernelsOfMachine();
+
+/** The kernels that take the least time along a row of that many pixels, on this machine. */
 template <class T>
 const Kernels<T>& kernelsFor(int64_t width);
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/clones.h"
 #include "core/parallel.h"
 #include "ops/ops.h"
 
@@ -10,11 +11,17 @@ namespace sparring {
 
 namespace {
 
+/** Windows begin to end of an axis. */
+struct Range {
+  int64_t begin, end;
+};
+
 /** How windows lie on a plane [height, width], one for each pixel of the output. */
 struct Windows {
   int64_t height, width;
   int64_t outHeight, outWidth;
   std::array<int64_t, 2> kernel, stride, padding;
+  std::array<Range, 2> inside;  // the windows of each axis that have no padding in them
 
   [[nodiscard]] int64_t planeSize() const { return height * width; }
   [[nodiscard]] int64_t outSize() const { return outHeight * outWidth; }
@@ -36,6 +43,15 @@ void checkPlane(const Tensor& tensor, const char* what) {
   if (tensor.rank() < 2) {
     fail(ErrorCode::shapeMismatch, what, ": expected [.., height, width], received ", tensor.shape());
   }
+}
+
+/** The windows of an axis that have no padding in them. */
+Range insideOf(const Windows& w, int axis) {
+  const int64_t length = axis == 0 ? w.height : w.width;
+  const int64_t count = axis == 0 ? w.outHeight : w.outWidth;
+  const int64_t begin = std::min(count, (w.padding[axis] + w.stride[axis] - 1) / w.stride[axis]);
+  const int64_t room = length + w.padding[axis] - w.kernel[axis];
+  return {begin, std::clamp(room < 0 ? 0 : room / w.stride[axis] + 1, begin, count)};
 }
 
 Windows windowsOf(int64_t height, int64_t width, const Attributes& attributes) {
@@ -60,6 +76,7 @@ Windows windowsOf(int64_t height, int64_t width, const Attributes& attributes) {
   }
   w.outHeight = out[0];
   w.outWidth = out[1];
+  w.inside = {insideOf(w, 0), insideOf(w, 1)};
   return w;
 }
 
@@ -144,20 +161,6 @@ void eachPlane(int64_t planes, int64_t work, const Body& body) {
 
 int64_t planesOf(const Tensor& tensor) { return tensor.shape().product(0, tensor.rank() - 2); }
 
-/** Windows begin to end of an axis. */
-struct Range {
-  int64_t begin, end;
-};
-
-/** The windows of an axis that have no padding in them. */
-Range insideOf(const Windows& w, int axis) {
-  const int64_t length = axis == 0 ? w.height : w.width;
-  const int64_t count = axis == 0 ? w.outHeight : w.outWidth;
-  const int64_t begin = std::min(count, (w.padding[axis] + w.stride[axis] - 1) / w.stride[axis]);
-  const int64_t room = length + w.padding[axis] - w.kernel[axis];
-  return {begin, std::clamp(room < 0 ? 0 : room / w.stride[axis] + 1, begin, count)};
-}
-
 /** The pixels of an axis that a window has, the padding left out. */
 Range pixelsOf(const Windows& w, int axis, int64_t window) {
   const int64_t begin = window * w.stride[axis] - w.padding[axis];
@@ -165,19 +168,18 @@ Range pixelsOf(const Windows& w, int axis, int64_t window) {
 }
 
 /**
- * Calls inside(row, begin, end) for windows of a row that have no padding in them, where they are `least` or more, and
+ * Calls inside(rows, columns) for the windows that have no padding in them, where a row has `least` or more, and
  * clipped(row, x) for each of the others.
  */
 template <class Inside, class Clipped>
 void eachWindow(const Windows& w, int64_t least, Inside inside, Clipped clipped) {
-  const Range rows = insideOf(w, 0);
-  const Range columns = insideOf(w, 1);
+  const Range columns = w.inside[1];
+  const Range rows = columns.end - columns.begin < least ? Range{0, 0} : w.inside[0];
+  if (rows.begin < rows.end) inside(rows, columns);
   for (int64_t row = 0; row < w.outHeight; row++) {
-    const bool some = row >= rows.begin && row < rows.end && columns.end - columns.begin >= least;
-    const Range range = some ? columns : Range{w.outWidth, w.outWidth};
-    for (int64_t x = 0; x < range.begin; x++) clipped(row, x);
-    if (some) inside(row, range.begin, range.end);
-    for (int64_t x = range.end; x < w.outWidth; x++) clipped(row, x);
+    const bool some = row >= rows.begin && row < rows.end;
+    for (int64_t x = 0; x < (some ? columns.begin : w.outWidth); x++) clipped(row, x);
+    for (int64_t x = some ? columns.end : w.outWidth; x < w.outWidth; x++) clipped(row, x);
   }
 }
 
@@ -189,43 +191,94 @@ struct Four {
   using Numbers __attribute__((vector_size(count * sizeof(T)))) = T;
   using Places __attribute__((vector_size(count * sizeof(T)))) = Place;
 
-  /** Reads those from the first on, `stride` apart. */
-  static void read(const T* first, int64_t stride, Numbers& numbers) {
-    if (stride == 1) {
-      std::memcpy(&numbers, first, sizeof(numbers));
+  /** The same where they need not be aligned. */
+  using Loose __attribute__((vector_size(count * sizeof(T)), aligned(sizeof(T)), may_alias)) = T;
+
+  /**
+   * Reads those from the first on, `step` apart: `stride`, where it is known. By twos, one number after the last is read
+   * besides or, where that might not be there, one before the first.
+   */
+  template <int64_t stride, bool last>
+  static void read(const T* first, int64_t step, Numbers& numbers) {
+    if constexpr (stride == 1) {
+      numbers = *reinterpret_cast<const Loose*>(first);
+    } else if constexpr (stride == 2) {
+      const Numbers low = *reinterpret_cast<const Loose*>(last ? first - 1 : first);
+      const Numbers high = *reinterpret_cast<const Loose*>((last ? first - 1 : first) + count);
+      if constexpr (last) {
+        numbers = __builtin_shufflevector(low, high, 1, 3, 5, 7);
+      } else {
+        numbers = __builtin_shufflevector(low, high, 0, 2, 4, 6);
+      }
     } else {
-      numbers = Numbers{first[0], first[stride], first[2 * stride], first[3 * stride]};
+      numbers = Numbers{first[0], first[step], first[2 * step], first[3 * step]};
+    }
+  }
+
+  /** Calls visit(numbers, ky, kx) for the taps of four windows without padding, from the corner of the first on. */
+  template <class Known, class Visit>
+  static void eachTap(const Windows& w, const T* corner, Visit visit) {
+    const int64_t lastTap = Known::kernel(w, 1) - 1;
+    Numbers numbers{};
+    for (int64_t ky = 0; ky < Known::kernel(w, 0); ky++) {
+      const T* row = corner + ky * w.width;
+      for (int64_t kx = 0; kx < lastTap; kx++) {
+        read<Known::stride, false>(row + kx, w.stride[1], numbers);
+        visit(numbers, ky, kx);
+      }
+      read<Known::stride, true>(row + lastTap, w.stride[1], numbers);
+      visit(numbers, ky, lastTap);
+    }
+  }
+
+  /** Calls visit(corner, place), on the plane and in the output, for each four windows of those rows and columns. */
+  template <class Visit>
+  static void eachFour(const Windows& w, Range rows, Range columns, Visit visit) {
+    for (int64_t row = rows.begin; row < rows.end; row++) {
+      for (int64_t block = columns.begin; block < columns.end; block += count) {
+        const int64_t x = std::min(block, columns.end - count);
+        visit((row * w.stride[0] - w.padding[0]) * w.width + x * w.stride[1] - w.padding[1], row * w.outWidth + x);
+      }
     }
   }
 };
 
-/** The largest pixels of windows without padding, at least four of them, from the corner of the first on. */
-template <class T>
-void maxInside(const Windows& w, int64_t count, const T* plane, int64_t corner, T* values, int32_t* index) {
+/** What the compiler knows of windows: the stride in x and the length of both sides, or 0 where it does not. */
+template <int64_t strideX, int64_t side>
+struct Known {
+  static constexpr int64_t stride = strideX;
+  static int64_t kernel(const Windows& w, size_t axis) { return side == 0 ? w.kernel[axis] : side; }
+};
+
+/** Calls body(known) with what is known of windows that are common. */
+template <class Body>
+void withKnown(const Windows& w, const Body& body) {
+  if (w.stride[1] == 1) return body(Known<1, 0>{});
+  if (w.stride[1] == 2 && w.kernel == std::array<int64_t, 2>{2, 2}) return body(Known<2, 2>{});
+  if (w.stride[1] == 2 && w.kernel[1] > 1) return body(Known<2, 0>{});
+  return body(Known<0, 0>{});
+}
+
+/** The largest pixels of windows without padding, at least four in a row. */
+template <class T, class Known>
+SPARRING_CLONES void maxInside(const Windows& w, Range rows, Range columns, const T* plane, T* values, int32_t* index) {
   using Place = typename Four<T>::Place;
-  const auto [kernelY, kernelX] = w.kernel;
-  const int64_t stride = w.stride[1];
-  const auto step = static_cast<Place>(stride);
-  const typename Four<T>::Places steps{0, step, 2 * step, 3 * step};
-  typename Four<T>::Numbers pixels;
-  for (int64_t block = 0; block < count; block += Four<T>::count) {
-    const int64_t x = std::min(block, count - Four<T>::count);
-    const int64_t first = corner + x * stride;
+  using Places = typename Four<T>::Places;
+  const auto step = static_cast<Place>(w.stride[1]);
+  const Places steps{0, step, 2 * step, 3 * step};
+  Four<T>::eachFour(w, rows, columns, [&](int64_t corner, int64_t place) {
     auto best = typename Four<T>::Numbers{} - std::numeric_limits<T>::infinity();
-    auto at = steps + static_cast<Place>(first);
-    for (int64_t ky = 0; ky < kernelY; ky++) {
-      for (int64_t place = first + ky * w.width; place < first + ky * w.width + kernelX; place++) {
-        Four<T>::read(plane + place, stride, pixels);
-        const auto wins = (pixels > best) | (pixels != pixels);
-        best = wins ? pixels : best;
-        at = wins ? steps + static_cast<Place>(place) : at;
-      }
-    }
-    for (int64_t i = 0; i < Four<T>::count; i++) {
-      values[x + i] = best[i];
-      index[x + i] = static_cast<int32_t>(at[i]);
-    }
-  }
+    Places at{};
+    Four<T>::template eachTap<Known>(w, plane + corner, [&](const auto& pixels, int64_t ky, int64_t kx) {
+      const auto wins = (pixels > best) | (pixels != pixels);
+      best = wins ? pixels : best;
+      at = wins ? Places{} + static_cast<Place>(ky * w.width + kx) : at;
+    });
+    at += steps + static_cast<Place>(corner);
+    *reinterpret_cast<typename Four<T>::Loose*>(values + place) = best;
+    *reinterpret_cast<typename Four<int32_t>::Loose*>(index + place) =
+        __builtin_convertvector(at, typename Four<int32_t>::Loose);
+  });
 }
 
 template <class T>
@@ -246,23 +299,14 @@ void maxClipped(const Windows& w, int64_t row, int64_t x, const T* plane, T* val
   *index = static_cast<int32_t>(at);
 }
 
-/** The sums of windows without padding, at least four of them, times `share`. */
-template <class T>
-void meanInside(const Windows& w, int64_t count, const T* corner, T share, T* means) {
-  const auto [kernelY, kernelX] = w.kernel;
-  const int64_t stride = w.stride[1];
-  typename Four<T>::Numbers pixels;
-  for (int64_t block = 0; block < count; block += Four<T>::count) {
-    const int64_t x = std::min(block, count - Four<T>::count);
+/** The sums of windows without padding, at least four in a row, times `share`. */
+template <class T, class Known>
+SPARRING_CLONES void meanInside(const Windows& w, Range rows, Range columns, const T* plane, T share, T* means) {
+  Four<T>::eachFour(w, rows, columns, [&](int64_t corner, int64_t place) {
     typename Four<T>::Numbers sum{};
-    for (int64_t ky = 0; ky < kernelY; ky++) {
-      for (int64_t kx = 0; kx < kernelX; kx++) {
-        Four<T>::read(corner + ky * w.width + x * stride + kx, stride, pixels);
-        sum += pixels;
-      }
-    }
-    for (int64_t i = 0; i < Four<T>::count; i++) means[x + i] = sum[i] * share;
-  }
+    Four<T>::template eachTap<Known>(w, plane + corner, [&](const auto& pixels, int64_t, int64_t) { sum += pixels; });
+    *reinterpret_cast<typename Four<T>::Loose*>(means + place) = sum * share;
+  });
 }
 
 template <class T>
@@ -286,10 +330,8 @@ void runMaxPool(Tensors in, Tensors out, const Attributes& attributes) {
       int32_t* index = out[1].data<int32_t>() + number * w.outSize();
       eachWindow(
           w, Four<T>::count,
-          [&](int64_t row, int64_t begin, int64_t end) {
-            const int64_t corner = (row * w.stride[0] - w.padding[0]) * w.width + begin * w.stride[1] - w.padding[1];
-            const int64_t at = row * w.outWidth + begin;
-            maxInside(w, end - begin, plane, corner, values + at, index + at);
+          [&](Range rows, Range columns) {
+            withKnown(w, [&](auto known) { maxInside<T, decltype(known)>(w, rows, columns, plane, values, index); });
           },
           [&](int64_t row, int64_t x) {
             maxClipped(w, row, x, plane, values + row * w.outWidth + x, index + row * w.outWidth + x);
@@ -344,9 +386,9 @@ void runAveragePool(Tensors in, Tensors out, const Attributes& attributes) {
       T* means = out[0].data<T>() + number * w.outSize();
       eachWindow(
           w, Four<T>::count,
-          [&](int64_t row, int64_t begin, int64_t end) {
-            const int64_t corner = (row * w.stride[0] - w.padding[0]) * w.width + begin * w.stride[1] - w.padding[1];
-            meanInside(w, end - begin, plane + corner, share<T>(w), means + row * w.outWidth + begin);
+          [&](Range rows, Range columns) {
+            withKnown(w,
+                      [&](auto known) { meanInside<T, decltype(known)>(w, rows, columns, plane, share<T>(w), means); });
           },
           [&](int64_t row, int64_t x) { means[row * w.outWidth + x] = meanClipped(w, row, x, plane, share<T>(w)); });
     });
@@ -363,12 +405,14 @@ void runAveragePoolGrad(Tensors in, Tensors out, const Attributes& attributes) {
       std::fill_n(plane, w.planeSize(), T{0});
       eachWindow(
           w, 1,
-          [&](int64_t row, int64_t begin, int64_t end) {
-            T* corner = plane + (row * w.stride[0] - w.padding[0]) * w.width - w.padding[1];
-            for (int64_t tap = 0; tap < w.kernel[0] * w.kernel[1]; tap++) {
-              T* pixels = corner + tap / w.kernel[1] * w.width + tap % w.kernel[1];
-              for (int64_t x = begin; x < end; x++) {
-                pixels[x * w.stride[1]] += cotangents[row * w.outWidth + x] * share<T>(w);
+          [&](Range rows, Range columns) {
+            for (int64_t row = rows.begin; row < rows.end; row++) {
+              T* corner = plane + (row * w.stride[0] - w.padding[0]) * w.width - w.padding[1];
+              for (int64_t tap = 0; tap < w.kernel[0] * w.kernel[1]; tap++) {
+                T* pixels = corner + tap / w.kernel[1] * w.width + tap % w.kernel[1];
+                for (int64_t x = columns.begin; x < columns.end; x++) {
+                  pixels[x * w.stride[1]] += cotangents[row * w.outWidth + x] * share<T>(w);
+                }
               }
             }
           },

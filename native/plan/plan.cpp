@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "plan/fuse.h"
+
 namespace sparring {
 
 Trace::Trace() {
@@ -106,7 +108,7 @@ size_t place(std::vector<Buffer>& buffers) {
 }  // namespace
 
 Plan::Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs)
-    : instructions_(withoutDeadCalls(std::move(calls), outputs)),
+    : instructions_(fused(withoutDeadCalls(std::move(calls), outputs), outputs)),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)) {
   assignBuffers();

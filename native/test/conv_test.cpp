@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/conv_kernels.h"
 #include "ops/ops.h"
 #include "test/check.h"
 #include "test/tensors.h"
@@ -315,4 +316,120 @@ TEST(wrongConvolutionsAreRefused) {
               "cotangent: expected a batch of 2");
   CHECK_FAILS(ops::one("conv2dWeightGrad", kernel, zeros(image), zeros({2, 4, 6, 7})), ErrorCode::shapeMismatch,
               "cotangent: expected [.., 4, 6, 6]");
+}
+
+namespace {
+
+/** How far a kernel is at most from the sums that it is defined as, in double. */
+template <class T>
+double differenceOfProducts(const Kernels<T>& kernels, int rows, int vectors, bool started) {
+  constexpr int64_t length = 3;
+  const int64_t width = vectors * kernels.lanes;
+  const int64_t step = width + 5;
+  const std::vector<Run> runs{{1, 0}, {2, length * 1}};
+  const auto random = [](int64_t size, uint32_t seed) {
+    const DType dtype = sizeof(T) == 4 ? DType::float32 : DType::float64;
+    return randomTensor({size}, dtype, seed);
+  };
+  const Tensor source = random(length * step + 2, 1);
+  const Tensor weights = random(2 * length * rows, 2);
+  const Tensor start = random(rows, 3);
+  const Tensor out = random(rows * width, 4);
+  std::vector<int64_t> places;
+  std::vector<double> expected = valuesOf(out);
+  for (int r = 0; r < rows; r++) {
+    places.push_back(r * width);
+    for (int64_t x = 0; x < width; x++) {
+      double sum = started ? static_cast<double>(start.data<T>()[r]) : expected[static_cast<size_t>(r * width + x)];
+      for (const Run& run : runs) {
+        for (int64_t term = 0; term < length; term++) {
+          sum += static_cast<double>(weights.data<T>()[(run.first + term) * rows + r]) *
+                 static_cast<double>(source.data<T>()[run.source + term * step + x]);
+        }
+      }
+      expected[static_cast<size_t>(r * width + x)] = sum;
+    }
+  }
+  kernels.product[static_cast<size_t>(rows - 1)][static_cast<size_t>(vectors - 1)](
+      {.source = source.data<T>(),
+       .runs = runs.data(),
+       .runCount = 2,
+       .length = length,
+       .step = step,
+       .weights = weights.data<T>(),
+       .out = out.data<T>(),
+       .places = places.data(),
+       .start = started ? start.data<T>() : nullptr});
+  double difference = 0;
+  for (size_t i = 0; i < expected.size(); i++)
+    difference = std::max(difference, std::abs(valuesOf(out)[i] - expected[i]));
+  return difference;
+}
+
+template <class T>
+double differenceOfCorrelations(const Kernels<T>& kernels, int rows, int taps) {
+  const int64_t lanes = kernels.lanes;
+  const std::vector<Step> steps{{0, 1}, {lanes, lanes + 2}, {3 * lanes, 2 * lanes}};
+  const DType dtype = sizeof(T) == 4 ? DType::float32 : DType::float64;
+  const Tensor cotangent = randomTensor({rows, 4 * lanes}, dtype, 1);
+  const Tensor source = randomTensor({4 * lanes + taps}, dtype, 2);
+  const Tensor sums = randomTensor({rows, taps}, dtype, 3);
+  std::vector<double> expected = valuesOf(sums);
+  std::vector<int64_t> tapSources;
+  std::vector<int64_t> places;
+  for (int t = 0; t < taps; t++) {
+    tapSources.push_back(t);
+    places.push_back(taps - 1 - t);
+  }
+  for (int r = 0; r < rows; r++) {
+    for (int t = 0; t < taps; t++) {
+      for (const Step& step : steps) {
+        for (int64_t lane = 0; lane < lanes; lane++) {
+          expected[static_cast<size_t>(r * taps + taps - 1 - t)] +=
+              static_cast<double>(cotangent.data<T>()[r * 4 * lanes + step.cotangent + lane]) *
+              static_cast<double>(source.data<T>()[step.source + t + lane]);
+        }
+      }
+    }
+  }
+  kernels.correlation[static_cast<size_t>(rows - 1)][static_cast<size_t>(taps - 1)]({.cotangent = cotangent.data<T>(),
+                                                                                     .cotangentStep = 4 * lanes,
+                                                                                     .source = source.data<T>(),
+                                                                                     .taps = tapSources.data(),
+                                                                                     .steps = steps.data(),
+                                                                                     .stepCount = 3,
+                                                                                     .sums = sums.data<T>(),
+                                                                                     .sumsStep = taps,
+                                                                                     .places = places.data()});
+  double difference = 0;
+  for (size_t i = 0; i < expected.size(); i++)
+    difference = std::max(difference, std::abs(valuesOf(sums)[i] - expected[i]));
+  return difference;
+}
+
+template <class T>
+void checkKernels(double tolerance) {
+  for (const Kernels<T>* kernels : kernelsOfMachine<T>()) {
+    for (int rows = 1; rows <= Kernels<T>::mostRows; rows++) {
+      for (int vectors = 1; vectors <= Kernels<T>::mostVectors; vectors++) {
+        if (rows * vectors > kernels->sums) continue;
+        for (const bool started : {false, true}) {
+          CHECK(differenceOfProducts(*kernels, rows, vectors, started) < tolerance);
+        }
+      }
+    }
+    for (int rows = 1; rows <= Kernels<T>::mostOutputs; rows++) {
+      for (int taps = 1; taps <= Kernels<T>::mostTaps; taps++) {
+        if (rows * taps > kernels->sums) continue;
+        CHECK(differenceOfCorrelations(*kernels, rows, taps) < tolerance);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST(theKernelsOfAllInstructionSetsGiveTheSumsTheyAreDefinedAs) {
+  checkKernels<float>(5e-6);
+  checkKernels<double>(1e-14);
 }

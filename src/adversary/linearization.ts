@@ -125,7 +125,7 @@ const rowsAtOnce = 5120;
  * All classes in one batched backward pass, or in several where they are many. What is excepted is pulled back in the place of
  * class J, whose row is not asked for.
  */
-function searchAll({ logits, predicted, excepted, pull, dual, ...constraints }: Search): Found {
+function searchAll({ logits, excepted, pull, dual, ...constraints }: Search): Found {
   const [batch, classes] = logits.shape as [number, number];
   const { mixed, relative, gaps, top } = constraints;
   const span = Math.max(1, Math.floor(rowsAtOnce / Math.max(batch, 1)));
