@@ -13,6 +13,17 @@ constexpr int64_t taps = 9;
 
 /** Numbers that the squares of a block of tiles may take, so that they stay in the second-level cache. */
 constexpr int64_t blockNumbers = 160 * 1024;
+/** Tiles of a block at least, since each block goes through all squares of the weight. */
+constexpr int64_t leastTiles = 64;
+
+/**
+ * The same or a little more: an odd number of cache lines. A square is written across all 36 places, which else crowd
+ * into a few sets of the cache.
+ */
+int64_t spaced(int64_t numbers) {
+  constexpr int64_t line = 64 / sizeof(float);
+  return ((numbers + line - 1) / line | 1) * line;
+}
 
 }  // namespace
 
@@ -21,9 +32,12 @@ bool winogradSuits(const ConvGeometry& g) {
     return pair[0] == value && pair[1] == value;
   };
   if (!both(g.kernel, 3) || !both(g.stride, 1) || !both(g.dilation, 1) || g.groups != 1) return false;
-  // The transforms cost the same for each channel however many outputs share them, and the weights' however few pixels.
-  return g.padding[0] <= 2 && g.padding[1] <= 2 && g.channels >= 16 && g.outputs >= 16 && g.outHeight >= 6 &&
-         g.outWidth >= 6;
+  if (g.padding[0] > 2 || g.padding[1] > 2) return false;  // backward, 2 - padding are added
+  // A channel's transforms must serve enough others, the weights' enough pixels, and the tiles must not reach far beyond
+  // the image, or what is saved in products is lost.
+  const int64_t pixels = g.outHeight * g.outWidth;
+  const int64_t tiles = Cut::atMost(g.outHeight, tileSide).parts * Cut::atMost(g.outWidth, tileSide).parts;
+  return g.channels >= 16 && g.outputs >= 16 && pixels >= 36 && tiles * tileSide * tileSide <= 2 * pixels;
 }
 
 // ---- what the three have in common ------------------------------------------------------------------------------
@@ -34,7 +48,7 @@ Winograd::Winograd(const ConvGeometry& geometry, const WinogradKernels& kernels,
       kernels_(kernels),
       tilesDown_(Cut::atMost(height, tileSide).parts),
       tilesAcross_(Cut::atMost(width, tileSide).parts) {
-  const int64_t most = blockNumbers / (places * channels);
+  const int64_t most = std::max(leastTiles, blockNumbers / (places * channels));
   together_ = std::max<int64_t>(1, most / (tilesDown_ * tilesAcross_));
   blocks_ = Cut::atMost(tilesDown_, std::max<int64_t>(1, most / tilesAcross_)).parts;
 }
@@ -42,9 +56,7 @@ Winograd::Winograd(const ConvGeometry& geometry, const WinogradKernels& kernels,
 int64_t Winograd::squaresSize(int64_t tiles, int64_t row) { return squaresIn(nullptr, tiles, row).place * places; }
 
 Winograd::Squares Winograd::squaresIn(float* memory, int64_t tiles, int64_t row) {
-  // An odd number of cache lines: a square is written across all 36 places, which else crowd into a few cache sets.
-  constexpr int64_t line = 16;
-  return {memory, ((tiles * row + line - 1) / line | 1) * line, row};
+  return {memory, spaced(tiles * row), row};
 }
 
 void Winograd::toSquares(const Planes<const float*>& planes, std::array<int64_t, 2> padding, int64_t count,
@@ -135,7 +147,7 @@ WinogradFilter::WinogradFilter(const ConvGeometry& geometry, const WinogradKerne
 
 int64_t WinogradFilter::panel() const { return WinogradKernels::mostVectors * kernels_.lanes; }
 int64_t WinogradFilter::packedPlace() const {
-  return Cut::atMost(to_.channels, panel()).parts * panel() * from_.channels;
+  return spaced(Cut::atMost(to_.channels, panel()).parts * panel() * from_.channels);
 }
 int64_t WinogradFilter::packedSize() const { return places * packedPlace(); }
 
