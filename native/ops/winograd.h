@@ -86,7 +86,10 @@ class Winograd {
   /** The output tiles of squares, with what is to be added to each channel. */
   void fromSquares(const Squares& squares, int64_t count, RowRange rows, const float* start,
                    const Planes<float*>& planes) const;
-  /** A product of matrices of so many rows and vectors, in tiles that the registers hold. */
+  /**
+   * A product of matrices of so many rows and vectors, in tiles that the registers hold; from the vectors of one tile to
+   * those of the next it is `panelStep` numbers.
+   */
   void multiply(WinogradProduct product, int64_t rows, int64_t vectors, int64_t panelStep) const;
 
   ConvGeometry g_;
@@ -102,6 +105,7 @@ class WinogradFilter : public Winograd {
   [[nodiscard]] int64_t packedSize() const;
 
  protected:
+  /** What is filtered, or what that gives. */
   struct Side {
     int64_t channels, height, width;
   };
@@ -110,6 +114,7 @@ class WinogradFilter : public Winograd {
 
   /** The squares of a weight whose taps for an output, and for a channel, are so far apart; turned, from the last. */
   void packTaps(const float* weight, int64_t outputStep, int64_t channelStep, bool turned, float* packed) const;
+  /** The three stages, for those rows of tiles of `count` images; `bias` may be null. */
   void filter(const float* images, int64_t count, const float* packed, const float* bias, float* outs,
               RowRange rows) const;
 

@@ -16,7 +16,7 @@ struct Grid {
   int64_t column;
 };
 
-/** to = M from M', for one of the matrices M of winograd.h, on the squares of a vector of channels. */
+/** to = M from M', for one of the matrices M of winograd.h, for as many channels at once as a vector has numbers. */
 using Transform = void (*)(const float* from, Grid fromGrid, float* to, Grid toGrid);
 
 /** out[r][x] (+)= sum over terms of scalars[r][term] * vectors[term][x], for a tile of rows r and a few vectors x. */
