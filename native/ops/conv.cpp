@@ -3,12 +3,14 @@
  * each the derivative of the others, so that any order of derivative stays among them.
  */
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "ops/broadcast.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_scratch.h"
 #include "ops/ops.h"
+#include "ops/winograd.h"
 
 namespace sparring {
 
@@ -199,13 +201,26 @@ class Batches {
   Lead<N> lead_;
 };
 
+/** Calls use(pass) with Winograd's way of a pass where that suits, else with the direct one. */
+template <class T, class Winograds, class Direct, class Use>
+void withPass(const ConvGeometry& g, int64_t batch, const Use& use) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (winogradSuits(g)) {
+      use(Winograds(g));
+      return;
+    }
+  }
+  use(Direct(g, batch));
+}
+
 /** All weights of a tensor, packed for a pass. */
 template <class T, class Pass>
 const T* packAll(const Pass& pass, const Tensor& weight) {
   const int64_t size = std::max<int64_t>(1, pass.geometry().weightSize());
-  T* packed = convScratch<T, ConvScratch::packed>(weight.size());
-  parallelFor(weight.size() / size, std::max<int64_t>(1, elementGrain / size), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) pass.pack(weight.data<T>() + i * size, packed + i * size);
+  const int64_t count = weight.size() / size;
+  T* packed = convScratch<T, ConvScratch::packed>(count * pass.packedSize());
+  parallelFor(count, std::max<int64_t>(1, elementGrain / size), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) pass.pack(weight.data<T>() + i * size, packed + i * pass.packedSize());
   });
   return packed;
 }
@@ -215,7 +230,8 @@ const T* packAll(const Pass& pass, const Tensor& weight) {
  * the pass works on together; where they are few, in more blocks of their rows than the pass would choose.
  */
 template <class Pass, class Body>
-void eachBlock(const Pass& pass, int64_t batches, int64_t batch, int64_t rows, const Body& body) {
+void eachBlock(const Pass& pass, int64_t batches, int64_t batch, const Body& body) {
+  const int64_t rows = pass.rows();
   const int64_t together = pass.together();
   const int64_t sets = Cut::atMost(batch, together).parts;
   const int64_t threads = threadCount();
@@ -243,16 +259,15 @@ void runConv(Tensors in, Tensors out, const Attributes& attributes) {
                                             bias != nullptr ? bias->shape().withoutLast(1) : Shape{}});
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const ConvForward<T> pass(g, batches.size());
-    const T* packed = packAll<T>(pass, in[1]);
-    eachBlock(pass, batches.count(), batches.size(), g.outHeight,
-              [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
-                const auto [image, weight, shift] = batches.at(index);
-                pass.run(in[0].data<T>() + (image * batches.size() + first) * g.imageSize(), count,
-                         packed + weight * g.weightSize(),
-                         bias != nullptr ? bias->data<T>() + shift * g.outputs : nullptr,
-                         out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows, relu);
-              });
+    withPass<T, WinogradForward, ConvForward<T>>(g, batches.size(), [&](const auto& pass) {
+      const T* packed = packAll<T>(pass, in[1]);
+      eachBlock(pass, batches.count(), batches.size(), [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
+        const auto [image, weight, shift] = batches.at(index);
+        pass.run(in[0].data<T>() + (image * batches.size() + first) * g.imageSize(), count,
+                 packed + weight * pass.packedSize(), bias != nullptr ? bias->data<T>() + shift * g.outputs : nullptr,
+                 out[0].data<T>() + (index * batches.size() + first) * g.outSize(), rows, relu);
+      });
+    });
   });
 }
 
@@ -262,15 +277,15 @@ void runInputGrad(Tensors in, Tensors out, const Attributes& attributes) {
   const Batches<2> batches(out[0].shape(), {in[0].shape().withoutLast(4), in[1].shape().withoutLast(4)});
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const ConvBackward<T> pass(g, batches.size());
-    const T* packed = packAll<T>(pass, in[1]);
-    eachBlock(pass, batches.count(), batches.size(), g.height,
-              [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
-                const auto [cotangent, weight] = batches.at(index);
-                pass.run(in[0].data<T>() + (cotangent * batches.size() + first) * g.outSize(), count,
-                         packed + weight * g.weightSize(),
-                         out[0].data<T>() + (index * batches.size() + first) * g.imageSize(), rows);
-              });
+    withPass<T, WinogradBackward, ConvBackward<T>>(g, batches.size(), [&](const auto& pass) {
+      const T* packed = packAll<T>(pass, in[1]);
+      eachBlock(pass, batches.count(), batches.size(), [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
+        const auto [cotangent, weight] = batches.at(index);
+        pass.run(in[0].data<T>() + (cotangent * batches.size() + first) * g.outSize(), count,
+                 packed + weight * pass.packedSize(),
+                 out[0].data<T>() + (index * batches.size() + first) * g.imageSize(), rows);
+      });
+    });
   });
 }
 
@@ -286,42 +301,43 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
     // does not depend on how many gradients are asked for at once. Threads that have no part share out the outputs.
     const Cut parts{batch, std::clamp<int64_t>(threadCount(), 1, std::max<int64_t>(1, batch))};
     const Cut outputs{g.groupOutputs(), std::clamp<int64_t>(threadCount() / parts.parts, 1, g.groupOutputs())};
-    const ConvCorrelation<T> pass(g, batch / parts.parts);
-    const auto sumPart = [&](int64_t index, int64_t part, RowRange some, T* weight) {
-      const auto [image, cotangent] = lead.at(index);
-      for (int64_t group = 0; group < g.groups; group++) {
-        const int64_t first = group * g.groupOutputs() + some.begin;
-        std::fill_n(weight + first * g.taps(), some.count() * g.taps(), T{0});
-      }
-      pass.run(in[0].data<T>() + (image * batch + parts.begin(part)) * g.imageSize(),
-               in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize(), parts.length(part), some,
-               weight);
-    };
-    const auto add = [&](const T* part, T* weight) {
-      for (int64_t i = 0; i < size; i++) weight[i] += part[i];
-    };
-    T* to = out[0].data<T>();
-    if (lead.count() == 1) {
-      T* others = convScratch<T, ConvScratch::parts>((parts.parts - 1) * size);
-      const auto task = [&](int index) {
-        const int64_t part = index % parts.parts;
-        const int64_t piece = index / parts.parts;
-        sumPart(0, part, {outputs.begin(piece), outputs.end(piece)}, part == 0 ? to : others + (part - 1) * size);
-      };
-      runTasks(static_cast<int>(parts.parts * outputs.parts), TaskRef(task));
-      for (int64_t part = 1; part < parts.parts; part++) add(others + (part - 1) * size, to);
-      return;
-    }
-    parallelFor(lead.count(), 1, [&](int64_t begin, int64_t end) {
-      T* other = convScratch<T, ConvScratch::part>(size);
-      for (int64_t index = begin; index < end; index++) {
-        T* weight = to + index * size;
-        sumPart(index, 0, {0, g.groupOutputs()}, weight);
-        for (int64_t part = 1; part < parts.parts; part++) {
-          sumPart(index, part, {0, g.groupOutputs()}, other);
-          add(other, weight);
+    withPass<T, WinogradCorrelation, ConvCorrelation<T>>(g, batch / parts.parts, [&](const auto& pass) {
+      const auto sumPart = [&](int64_t index, int64_t part, RowRange some, T* weight) {
+        const auto [image, cotangent] = lead.at(index);
+        for (int64_t group = 0; group < g.groups; group++) {
+          const int64_t first = group * g.groupOutputs() + some.begin;
+          std::fill_n(weight + first * g.taps(), some.count() * g.taps(), T{0});
         }
+        pass.run(in[0].data<T>() + (image * batch + parts.begin(part)) * g.imageSize(),
+                 in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize(), parts.length(part), some,
+                 weight);
+      };
+      const auto add = [&](const T* part, T* weight) {
+        for (int64_t i = 0; i < size; i++) weight[i] += part[i];
+      };
+      T* to = out[0].data<T>();
+      if (lead.count() == 1) {
+        T* others = convScratch<T, ConvScratch::parts>((parts.parts - 1) * size);
+        const auto task = [&](int index) {
+          const int64_t part = index % parts.parts;
+          const int64_t piece = index / parts.parts;
+          sumPart(0, part, {outputs.begin(piece), outputs.end(piece)}, part == 0 ? to : others + (part - 1) * size);
+        };
+        runTasks(static_cast<int>(parts.parts * outputs.parts), TaskRef(task));
+        for (int64_t part = 1; part < parts.parts; part++) add(others + (part - 1) * size, to);
+        return;
       }
+      parallelFor(lead.count(), 1, [&](int64_t begin, int64_t end) {
+        T* other = convScratch<T, ConvScratch::part>(size);
+        for (int64_t index = begin; index < end; index++) {
+          T* weight = to + index * size;
+          sumPart(index, 0, {0, g.groupOutputs()}, weight);
+          for (int64_t part = 1; part < parts.parts; part++) {
+            sumPart(index, part, {0, g.groupOutputs()}, other);
+            add(other, weight);
+          }
+        }
+      });
     });
   });
 }

@@ -73,6 +73,8 @@ class DirectConv {
   [[nodiscard]] const ConvGeometry& geometry() const { return g_; }
   /** How many images are worked on at once. */
   [[nodiscard]] int64_t together() const { return together_; }
+  /** Numbers of a packed weight. */
+  [[nodiscard]] int64_t packedSize() const { return g_.weightSize(); }
 
  protected:
   [[nodiscard]] Tiling chooseTiling(int64_t rows, int mostRows, int64_t columns, int mostColumns) const;
@@ -98,7 +100,8 @@ class ConvForward : public DirectConv<T> {
   ConvForward(const ConvGeometry& geometry, int64_t batch);
   /** Rearranges a weight [outputs, channels / groups, kernel height, kernel width]. */
   void pack(const T* weight, T* packed) const;
-  /** Into how many blocks an image's rows are best cut, for the cache. */
+  /** Rows of the output, and into how many blocks they are best cut, for the cache. */
+  [[nodiscard]] int64_t rows() const { return g_.outHeight; }
   [[nodiscard]] int64_t blocks() const;
   /** Those rows of the output of `count` images, at most as many as are worked on together; with relu if asked for. */
   void run(const T* images, int64_t count, const T* packed, const T* bias, T* outs, RowRange outRows, bool relu) const;
@@ -124,6 +127,7 @@ class ConvBackward : public DirectConv<T> {
  public:
   ConvBackward(const ConvGeometry& geometry, int64_t batch);
   void pack(const T* weight, T* packed) const;
+  [[nodiscard]] int64_t rows() const { return g_.height; }
   [[nodiscard]] int64_t blocks() const;
   void run(const T* cotangents, int64_t count, const T* packed, T* images, RowRange imageRows) const;
 

@@ -13,7 +13,11 @@ enum class ConvScratch {
   places,
   taps,
   tapRows,
-  steps,  // by each thread, of the block that it works on
+  steps,
+  pixels,
+  squares,
+  cotangentSquares,
+  sums,  // by each thread, of the block that it works on
   packed,
   runs,
   firstOfRow,
@@ -22,12 +26,14 @@ enum class ConvScratch {
   part,   // by each thread, a sum to be added to another
 };
 
-/** Scratch of this thread, uninitialised; it grows and is kept. */
+/** Scratch of this thread, uninitialised and beginning with a cache line; it grows and is kept. */
 template <class T, ConvScratch use>
 T* convScratch(int64_t size) {
   static thread_local std::vector<T> memory;
-  if (memory.size() <= static_cast<size_t>(size)) memory.resize(static_cast<size_t>(size) + 1);
-  return memory.data();
+  constexpr uintptr_t line = 64;
+  const size_t needed = static_cast<size_t>(size) + line / sizeof(T) + 1;
+  if (memory.size() < needed) memory.resize(needed);
+  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(memory.data()) + line - 1) / line * line);
 }
 
 }  // namespace sparring

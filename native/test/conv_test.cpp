@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "ops/conv_kernels.h"
 #include "ops/ops.h"
+#include "ops/winograd.h"
 #include "test/check.h"
 #include "test/tensors.h"
 
@@ -105,7 +106,26 @@ const std::vector<Case2d> cases2d{
     {1, 48, 64, 48, 4, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
     {1, 48, 65, 48, 4, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 1},
     {2, 300, 6, 9, 13, {5, 4}, {1, 1}, {0, 0}, {1, 1}, 1},
+    // Winograd's, with tiles that reach beyond the image and without, several images in a block and several blocks.
+    {7, 16, 9, 11, 17, {3, 3}, {1, 1}, {0, 1}, {1, 1}, 1},
+    {5, 33, 6, 13, 16, {3, 3}, {1, 1}, {2, 2}, {1, 1}, 1},
+    {2, 48, 24, 30, 40, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
 };
+
+ConvGeometry geometryOf(const Case2d& c) {
+  const auto pair = [](const std::vector<int64_t>& list) { return std::array<int64_t, 2>{list[0], list[1]}; };
+  return {.channels = c.channels,
+          .height = c.height,
+          .width = c.width,
+          .outputs = c.outputs,
+          .outHeight = c.out(0),
+          .outWidth = c.out(1),
+          .groups = c.groups,
+          .kernel = pair(c.kernel),
+          .stride = pair(c.stride),
+          .padding = pair(c.padding),
+          .dilation = pair(c.dilation)};
+}
 
 Tensor conv(const Case2d& c, const Tensor& image, const Tensor& weight) {
   return ops::one("conv2d", c.attributes(), image, weight).tensor();
@@ -136,6 +156,99 @@ TEST(convolutionsAreTheSumsTheyAreDefinedAs) {
                   tolerance));
     }
   }
+}
+
+/** Winograd's three passes and the direct ones, of all images and rows at once, for float32. */
+template <class Pass>
+Tensor outputOf(const Pass& pass, const Case2d& c, const Tensor& image, const Tensor& weight, const Tensor& bias) {
+  std::vector<float> packed(static_cast<size_t>(pass.packedSize()));
+  pass.pack(weight.data<float>(), packed.data());
+  Tensor out = Tensor::allocate({c.output(), DType::float32});
+  pass.run(image.data<float>(), c.batch, packed.data(), bias.data<float>(), out.data<float>(), {0, pass.rows()}, false);
+  return out;
+}
+template <class Pass>
+Tensor imageGradOf(const Pass& pass, const Case2d& c, const Tensor& ct, const Tensor& weight) {
+  std::vector<float> packed(static_cast<size_t>(pass.packedSize()));
+  pass.pack(weight.data<float>(), packed.data());
+  Tensor image = Tensor::allocate({c.image(), DType::float32});
+  pass.run(ct.data<float>(), c.batch, packed.data(), image.data<float>(), {0, pass.rows()});
+  return image;
+}
+template <class Pass>
+Tensor weightGradOf(const Pass& pass, const Case2d& c, const Tensor& image, const Tensor& ct) {
+  Tensor weight = ops::full(c.weight(), 0, DType::float32).tensor();
+  const int64_t half = c.outputs / 2;
+  for (const RowRange outputs : {RowRange{0, half}, RowRange{half, c.outputs}}) {
+    pass.run(image.data<float>(), ct.data<float>(), c.batch, outputs, weight.data<float>());
+  }
+  return weight;
+}
+
+TEST(winogradsKernelsOfEachInstructionSetGiveTheSums) {
+  std::vector<Case2d> cases;
+  for (const int64_t padding : {0, 1, 2}) {
+    for (const auto& [channels, outputs] : std::vector<std::array<int64_t, 2>>{{1, 1}, {3, 18}, {17, 5}, {35, 33}}) {
+      for (const auto& [height, width] : std::vector<std::array<int64_t, 2>>{{3, 4}, {7, 10}, {13, 5}, {8, 18}}) {
+        cases.push_back(
+            {3, channels, height, width, outputs, {3, 3}, {1, 1}, {padding, (padding + height) % 3}, {1, 1}, 1});
+      }
+    }
+  }
+  for (const WinogradKernels* kernels : winogradKernels()) {
+    for (const Case2d& c : cases) {
+      const ConvGeometry g = geometryOf(c);
+      const Tensor image = randomTensor(c.image(), DType::float32, 1);
+      const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+      const Tensor ct = randomTensor(c.output(), DType::float32, 3);
+      const Tensor none = ops::full({c.outputs}, 0, DType::float32).tensor();
+      CHECK(close(valuesOf(outputOf(WinogradForward(g, *kernels), c, image, weight, none)),
+                  naive(c, Target::output, valuesOf(image), valuesOf(weight)), 5e-6));
+      CHECK(close(valuesOf(imageGradOf(WinogradBackward(g, *kernels), c, ct, weight)),
+                  naive(c, Target::image, valuesOf(ct), valuesOf(weight)), 5e-6));
+      CHECK(close(valuesOf(weightGradOf(WinogradCorrelation(g, *kernels), c, image, ct)),
+                  naive(c, Target::weight, valuesOf(image), valuesOf(ct)), 5e-6));
+    }
+  }
+}
+
+/** Its points are chosen for this: with 1 and 2 the error is four times the direct one's. */
+TEST(winogradsErrorIsNearThatOfTheDirectSum) {
+  const Case2d c{1, 64, 16, 16, 64, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1};
+  const ConvGeometry g = geometryOf(c);
+  const Tensor image = randomTensor(c.image(), DType::float32, 1);
+  const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+  const Tensor none = ops::full({c.outputs}, 0, DType::float32).tensor();
+  const std::vector<double> expected = naive(c, Target::output, valuesOf(image), valuesOf(weight));
+  const auto error = [&](const Tensor& out) {
+    const std::vector<double> values = valuesOf(out);
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); i++) sum += (values[i] - expected[i]) * (values[i] - expected[i]);
+    return std::sqrt(sum);
+  };
+  const double direct = error(outputOf(ConvForward<float>(g, 1), c, image, weight, none));
+  CHECK(error(outputOf(WinogradForward(g), c, image, weight, none)) < 2.5 * direct);
+}
+
+TEST(winogradIsForManyChannelsAndPixelsOnly) {
+  const Case2d suits{1, 16, 6, 6, 16, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1};
+  CHECK(winogradSuits(geometryOf(suits)));
+  const auto refuses = [&](const auto& change) {
+    Case2d c = suits;
+    change(c);
+    CHECK(!winogradSuits(geometryOf(c)));
+  };
+  refuses([](Case2d& c) { c.channels = 15; });
+  refuses([](Case2d& c) { c.outputs = 15; });
+  refuses([](Case2d& c) { c.height = 5; });
+  refuses([](Case2d& c) { c.height = c.width = 4; });
+  refuses([](Case2d& c) { c.height = 1, c.width = 64; });
+  refuses([](Case2d& c) { c.kernel = {3, 5}; });
+  refuses([](Case2d& c) { c.kernel = {5, 3}; });
+  refuses([](Case2d& c) { c.stride = {1, 2}, c.width = 16; });
+  refuses([](Case2d& c) { c.dilation = {2, 1}, c.height = 16; });
+  refuses([](Case2d& c) { c.padding = {3, 1}; });
+  refuses([](Case2d& c) { c.groups = 2, c.channels = c.outputs = 32; });
 }
 
 TEST(aBiasIsAddedToEachPixelOfItsChannel) {
@@ -359,7 +472,8 @@ double differenceOfProducts(const Kernels<T>& kernels, int rows, int vectors, bo
        .weights = weights.data<T>(),
        .out = out.data<T>(),
        .places = places.data(),
-       .start = started ? start.data<T>() : nullptr});
+       .start = started ? start.data<T>() : nullptr,
+       .relu = false});
   double difference = 0;
   for (size_t i = 0; i < expected.size(); i++)
     difference = std::max(difference, std::abs(valuesOf(out)[i] - expected[i]));

@@ -68,7 +68,8 @@ TEST(aConvolutionTakesReluAlong) {
     for (const Case& c : {Case{{2, 1, 28, 28}, {20, 1, 5, 5}, {1, 1}, {0, 0}, true},
                           Case{{3, 20, 12, 12}, {50, 20, 5, 5}, {1, 1}, {0, 0}, false},
                           Case{{5, 3, 13, 11}, {7, 3, 3, 2}, {2, 3}, {1, 0}, true},
-                          Case{{17, 2, 6, 5}, {3, 2, 3, 3}, {1, 1}, {1, 1}, true}}) {
+                          Case{{17, 2, 6, 5}, {3, 2, 3, 3}, {1, 1}, {1, 1}, true},
+                          Case{{2, 17, 9, 10}, {19, 17, 3, 3}, {1, 1}, {1, 1}, true}}) {
       const auto network = [&](const std::vector<Tensor>& in) {
         const Attributes settings{{"stride", c.stride}, {"padding", c.padding}};
         return Values{relu(c.bias ? ops::one("conv2d", settings, in[0], in[1], in[2])
