@@ -4,7 +4,22 @@ import type { Classifier } from '../autodiff/autodiff.js';
 import { SparringError } from '../errors.js';
 import { Module } from '../nn/module.js';
 import { parseOptions, shown, wholeFrom } from '../options.js';
-import { add, argmax, cast, concat, equal, full, max, min, notEqual, slice, sub, sum } from '../tensor/ops.js';
+import {
+  add,
+  affine,
+  argmax,
+  cast,
+  concat,
+  equal,
+  full,
+  max,
+  min,
+  mul,
+  notEqual,
+  slice,
+  sub,
+  sum,
+} from '../tensor/ops.js';
 import type { NormName } from '../tensor/ops.js';
 import { planned, type PlanOutputs } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
@@ -34,6 +49,8 @@ export interface AttackResult {
   queries: Tensor;
   /** How many rows were pulled back through the network for each input; int32 [B]. 0 for an attack that needs no gradient. */
   backwards: Tensor;
+  /** 1 where the network gave logits that are not finite during the attack, so that the rest tells little; int32 [B]. */
+  failed?: Tensor;
 }
 
 const range = v.pipe(
@@ -214,12 +231,16 @@ function targeted(name: string, given: Labels, y: Tensor, rows: Int32Array): Ten
 }
 
 /** Refuses a length that reaches from any input of the clip range to any other: it is of another scale. */
-export function guardScale(
+function guardScale(
   name: string,
   x: Tensor,
-  { norm, epsilon, clip }: { norm: Norm['name']; epsilon: number; clip?: readonly [number, number] | undefined },
+  {
+    norm,
+    epsilon,
+    clip,
+  }: { norm: Norm['name']; epsilon?: number | undefined; clip?: readonly [number, number] | undefined },
 ): void {
-  if (clip === undefined) return;
+  if (clip === undefined || epsilon === undefined) return;
   const numbers = x.size / x.shape[0]!;
   const diameter = (clip[1] - clip[0]) * { l1: numbers, l2: Math.sqrt(numbers), linf: 1 }[norm];
   if (epsilon <= diameter) return;
@@ -352,10 +373,17 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
     scope(async () => {
       const parsed = parseOptions(schema, options, name);
       const { norm, clip, batchSize, signal, onProgress, ...rest } = parsed as v.InferOutput<
-        v.StrictObjectSchema<typeof attackEntries & { targets: typeof targetsEntry }, undefined>
+        v.StrictObjectSchema<
+          typeof attackEntries & {
+            targets: typeof targetsEntry;
+            epsilon: v.OptionalSchema<typeof epsilonEntry, undefined>;
+          },
+          undefined
+        >
       >;
       const y = labelled(name, labels);
       guard(name, model, x, y, { clip, rows: rest.rows });
+      guardScale(name, x, { norm, clip, epsilon: rest.epsilon });
       const total = x.shape[0]!;
       const rows = rest.rows ?? numbered(total);
       // A number of targets is the attack's own affair.
@@ -423,10 +451,16 @@ export interface Outcome {
   backwards: Tensor | number;
 }
 
-/** 1 where logits name another class than the label, or the target where there are targets; int32 [B]. */
+/** 1 where all numbers of a row are finite; int32 [B]. */
+export const finite = (rows: Tensor): Tensor => cast(equal(sum(sub(rows, rows), { axes: [-1] }), 0), 'int32');
+
+/**
+ * 1 where logits name another class than the label, or the target where there are targets; int32 [B]. Logits that are not
+ * finite name none.
+ */
 export function reached(logits: Tensor, y: Tensor, targets?: Tensor): Tensor {
   const named = argmax(logits);
-  return targets === undefined ? notEqual(named, y) : equal(named, targets);
+  return mul(targets === undefined ? notEqual(named, y) : equal(named, targets), finite(logits));
 }
 
 /**
@@ -439,11 +473,13 @@ export function measured(
 ): AttackResult & Record<string, Tensor> {
   const count = (each: Tensor | number): Tensor =>
     each instanceof Tensor ? each : full([x.shape[0]!], each, { dtype: 'int32' });
+  const logits = model.forward(adversarial);
   return {
     adversarial,
-    success: reached(model.forward(adversarial), y, targets),
+    success: reached(logits, y, targets),
     norms: cast(norm.length(asRows(sub(adversarial, x), x.shape.slice(1))), 'float64'),
     queries: add(count(queries), 1),
     backwards: count(backwards),
+    failed: affine(finite(logits), -1, 1),
   };
 }

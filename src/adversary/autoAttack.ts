@@ -8,7 +8,6 @@ import {
   defineAttack,
   epsilonEntry,
   guardFinite,
-  guardScale,
   seedEntry,
   type AttackOptions,
   type DefinedAttack,
@@ -97,7 +96,6 @@ export const autoAttack: DefinedAttack<AutoAttackOptions, WorstCaseResult> = def
   const shared = { norm: norm.name, epsilon, seed, batchSize, ...(clip && { clip }), ...(signal && { signal }) };
   const glance = plan((x: Tensor) => ({ logits: model.forward(x) }));
   return async (x, y, examples) => {
-    guardScale('autoAttack', x, { norm: norm.name, epsilon, clip });
     const rows = examples.data() as Int32Array;
     const { logits } = await glance(x);
     // Here, that it be told under this name and not that of the first attack.

@@ -40,7 +40,7 @@ const beyond = 1e-4;
 /**
  * DeepFool (Moosavi-Dezfooli et al. 2016, Algorithm 2): steps to the nearest linearised boundary, 1e-4 beyond it, until the
  * class changes; the total of the steps is lengthened by the overshoot. `minimal` with `linearize: 'logits'` and more
- * steps is the same without the 1e-4 and with all classes.
+ * steps is the same with all classes, and the 1e-4 inside a range only.
  *
  * @param model - A network in evaluation mode, from inputs [B, ...] to logits [B, K].
  * @param x - Inputs [B, ...].

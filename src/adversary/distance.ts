@@ -11,6 +11,7 @@ import {
   attackEntries,
   defineAttack,
   epsilonEntry,
+  finite,
   reached,
   type DefinedAttack,
   type AttackContext,
@@ -41,6 +42,8 @@ export interface DistanceResult extends AttackResult {
   norms: Tensor;
   /** How far the adversarial input is that was found; float64 [B]. As `norms`, but Infinity where nothing was found. */
   distance: Tensor;
+  /** 1 where the search came upon logits that are not finite, which ended it with nothing found; int32 [B]. */
+  failed: Tensor;
 }
 
 /** The options of every attack that looks for the shortest perturbation. */
@@ -84,7 +87,7 @@ export interface Found extends Named {
 export interface SearchContext extends AttackContext {
   /** Whether the aim is a class to reach. */
   targeted: boolean;
-  /** 1 where logits [B, K] are what the attack wants; int32 [B]. */
+  /** 1 where logits [B, K] are what the attack wants, or not finite, which ends a search too; int32 [B]. */
   fooled: (logits: Tensor, aim: Tensor) => Tensor;
   /** By how much logits [B, K] miss it, [B, 1], and the classes, int32 [B], that lead and that are to lead. */
   margin: (logits: Tensor, aim: Tensor) => { value: Tensor; from: Tensor; to: Tensor };
@@ -203,8 +206,9 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
     const { epsilon = Infinity } = options;
     const { model, norm, plan, signal } = context;
     const targeted = options.targets !== undefined && typeof options.targets !== 'number';
+    const won = (logits: Tensor, aim: Tensor): Tensor => reached(logits, aim, targeted ? aim : undefined);
     const fooled = (logits: Tensor, aim: Tensor): Tensor =>
-      targeted ? reached(logits, aim, aim) : reached(logits, aim);
+      ops.maximum(won(logits, aim), ops.affine(finite(logits), -1, 1));
     const margin: SearchContext['margin'] = (logits, aim) => {
       const own = ops.takeAlong(logits, ops.reshape(aim, [aim.size, 1]));
       const rival = leader(logits, aim);
@@ -252,7 +256,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
       const logits = model.forward(adversarial);
       // In double precision, in which somebody else would judge the length.
       const distance = distanceOf(norm, ops.cast(x, 'float64'), ops.cast(adversarial, 'float64'));
-      const found = ops.mul(ops.cast(fooled(logits, aim), 'float64'), ops.lessEqual(distance, epsilon));
+      const found = ops.mul(ops.cast(won(logits, aim), 'float64'), ops.lessEqual(distance, epsilon));
       return {
         adversarial: ops.where(asColumn(found, x), adversarial, x),
         success: ops.cast(found, 'int32'),
@@ -260,6 +264,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
         distance: ops.where(found, distance, Infinity),
         queries: ops.affine(queries, 1, 1),
         backwards,
+        failed: ops.affine(finite(logits), -1, 1),
       };
     });
 

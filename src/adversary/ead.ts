@@ -34,7 +34,7 @@ export interface EadOptions extends TargetedOptions, ConstantOptions {
   norm?: 'l1';
   /** Of the adversarial inputs that it comes by the shortest in L1 is kept (`l1`, the default) or in the elastic net (`en`). */
   rule?: 'l1' | 'en';
-  /** By how much each step shrinks every coordinate of the perturbation, .01 by default. */
+  /** By how much the first step shrinks every coordinate of the perturbation, .01 by default; it falls as the rate does. */
   beta?: number;
   /** Steps for each constant at most, 1000 by default. */
   steps?: number;

@@ -8,7 +8,6 @@ import {
   attackEntries,
   defineAttack,
   epsilonEntry,
-  guardScale,
   measured,
   reached,
   targetsEntry,
@@ -38,7 +37,6 @@ const signSchema = v.strictObject({
 
 /** One step up the cross-entropy; inputs that succeed already are left as they are. */
 function singleStep(
-  name: string,
   { epsilon, clip }: { epsilon: number; clip?: [number, number] | undefined },
   { model, norm, plan }: AttackContext,
   rule: (gradient: Tensor) => Tensor,
@@ -53,10 +51,7 @@ function singleStep(
   };
   const any = plan((x: Tensor, y: Tensor) => program(x, y));
   const targeted = plan(program);
-  return async (x, y, _, targets) => {
-    guardScale(name, x, { norm: norm.name, epsilon, clip });
-    return targets === undefined ? any(x, y) : targeted(x, y, targets);
-  };
+  return (x, y, _, targets) => (targets === undefined ? any(x, y) : targeted(x, y, targets));
 }
 
 /**
@@ -82,7 +77,7 @@ function singleStep(
 export const fgm: DefinedAttack<FgmOptions> = defineAttack<typeof schema, FgmOptions>(
   'fgm',
   schema,
-  (options, context) => singleStep('fgm', options, context, (gradient) => context.norm.steepest(gradient)),
+  (options, context) => singleStep(options, context, (gradient) => context.norm.steepest(gradient)),
 );
 
 /**
@@ -103,5 +98,5 @@ export const fgm: DefinedAttack<FgmOptions> = defineAttack<typeof schema, FgmOpt
 export const fgsm: DefinedAttack<FgmOptions> = defineAttack<typeof signSchema, FgmOptions>(
   'fgsm',
   signSchema,
-  (options, context) => singleStep('fgsm', options, context, (gradient) => unit(ops.sign(gradient), context.norm)),
+  (options, context) => singleStep(options, context, (gradient) => unit(ops.sign(gradient), context.norm)),
 );

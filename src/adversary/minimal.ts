@@ -39,6 +39,12 @@ export interface MinimalResult extends AttackResult {
   target: Tensor;
 }
 
+/**
+ * How far beyond the linearised boundary each of several steps goes inside a range, in units of the norm, as DeepFool's do:
+ * where the range cuts steps short the boundary would else be met only in the limit, and rounding would decide on which side.
+ */
+const beyond = 1e-4;
+
 const relative = v.pipe(
   v.number(),
   v.check(
@@ -114,7 +120,7 @@ export const minimal: DefinedAttack<MinimalOptions, MinimalResult> = defineAttac
   const step = plan((x: Tensor, predicted: Tensor, total: Tensor, active: Tensor) => {
     const found = minimalOfLinearization(model, moved(x, total), { norm, linearize, from: predicted, reach });
     const going = ops.mul(active, ops.equal(ops.argmax(found.logits), predicted));
-    const size = ops.cast(ops.minimum(found.length, longest), x.dtype);
+    const size = ops.cast(ops.minimum(ops.affine(found.length, 1, steps > 1 && clip ? beyond : 0), longest), x.dtype);
     const longer = ops.add(total, ops.mul(found.direction, ops.reshape(size, [-1, 1])));
     // Where the class has changed the linearisation means nothing, and may overflow.
     const next = ops.where(ops.reshape(going, [-1, 1]), longer, total);

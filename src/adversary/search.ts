@@ -14,8 +14,8 @@ import {
   attackEntries,
   defineAttack,
   epsilonEntry,
+  finite,
   guardFinite,
-  guardScale,
   measured,
   reached,
   seedEntry,
@@ -177,9 +177,6 @@ export const glance = (
 export const overPoints = (mask: Tensor, points: Tensor): Tensor =>
   ops.reshape(mask, [points.shape[0]!, ...points.shape.slice(1).map(() => 1)]);
 
-/** 1 where all numbers of a row are finite; int32 [B]. */
-const finite = (rows: Tensor): Tensor => ops.cast(ops.equal(ops.sum(ops.sub(rows, rows), { axes: [-1] }), 0), 'int32');
-
 /** What is known once points have been seen: kept are those that succeed, or else come nearer to it than any before. */
 export function judged(
   { best, value, active, failed, queries, backwards }: Standing,
@@ -319,7 +316,6 @@ export function defineSearch<S extends Schema, Options extends SearchOptions>(
       });
     });
     return async (x, y, rows, targets) => {
-      guardScale(name, x, { norm: norm.name, epsilon, clip });
       const examples: Examples = { x, y, goal: targets ?? y, rows };
       const { logits, ...known } = await start(examples);
       guardFinite(name, logits, rows.data() as Int32Array);

@@ -130,7 +130,7 @@ export function worstCase(
 }
 
 /** Notes what an attack gave for some inputs; which of its adversarial inputs are to be kept. */
-function note(tally: Tally, places: Int32Array, index: number, result: AttackResult & { failed?: Tensor }): Uint8Array {
+function note(tally: Tally, places: Int32Array, index: number, result: AttackResult): Uint8Array {
   const [success, norms] = [result.success.data(), result.norms.data()];
   const [queries, backwards, failed] = [result.queries.data(), result.backwards.data(), result.failed?.data()];
   const kept = new Uint8Array(places.length);
@@ -139,7 +139,7 @@ function note(tally: Tally, places: Int32Array, index: number, result: AttackRes
     tally.queriesBy[(place * tally.queriesBy.length) / tally.queries.length + index] = queries[row]!;
     tally.backwards[place]! += backwards[row]!;
     tally.failed[place] = Math.max(tally.failed[place]!, failed?.[row] ?? 0);
-    if (tally.success[place] === 1) return;
+    if (tally.success[place] === 1 || (success[row] !== 1 && norms[row] === 0)) return;
     kept[row] = 1;
     tally.lengths[place] = norms[row]!;
     if (success[row] !== 1) return;

@@ -430,10 +430,11 @@ class Work {
         run.queries += total(result.queries.data());
         run.backwards += total(result.backwards.data());
         if (source !== undefined || targets !== undefined) return;
-        const claims = result.success.data();
+        const [claims, failed] = [result.success.data(), result.failed?.data()];
         places.forEach((place, i) => {
+          if (failed?.[i] === 1 && run.fates[place] === fate.stands) run.fates[place] = fate.notFinite;
           const withstood = run.fates[place] === fate.stands || run.fates[place] === fate.inadmissible;
-          const counts = this.#clean[place] === 1 && close[i] === 0;
+          const counts = this.#clean[place] === 1 && close[i] === 0 && run.fates[place] !== fate.notFinite;
           if (counts && (claims[i] === 0) !== withstood) run.misreported++;
         });
       });

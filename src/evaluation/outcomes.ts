@@ -75,7 +75,7 @@ export async function outcomes(model: Target, data: Dataset, options: OutcomesOp
         // Of an attack on the network itself the outcome is known.
         const right =
           found !== undefined && source === model
-            ? found.success.data().map((success) => 1 - success)
+            ? found.success.data().map((success, i) => Number(success === 0 && found.failed?.data()[i] !== 1))
             : (await rightly(found?.adversarial ?? x, y))[0]!.data();
         standing.set(right, start);
       });

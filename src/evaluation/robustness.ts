@@ -6,8 +6,8 @@ import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /**
- * The robustness ρ = E‖r_min‖ / E‖x‖ (Fawzi et al. 2015; Moosavi-Dezfooli et al. 2016, equation 2) of the inputs for which
- * a perturbation was found. Distances are those of an attack that looks for the shortest perturbation: misclassified
+ * The robustness ρ = E‖r_min‖ / E‖x‖ (Fawzi et al. 2015; Moosavi-Dezfooli et al. 2016 take the mean of the ratios instead) of
+ * the inputs for which a perturbation was found. Distances are those of an attack that looks for the shortest perturbation: misclassified
  * inputs count with 0.
  *
  * @param x - Inputs [B, ...].

@@ -68,7 +68,9 @@ for (const [name, attack] of Object.entries(all)) {
         const y = labelsFor(model, x, 4);
         for (const norm of normNames) {
           for (const epsilon of epsilons) {
-            for (const clip of [undefined, [low, high] as [number, number]]) {
+            const diameter = (high - low) * { l1: x.size / 6, l2: Math.sqrt(x.size / 6), linf: 1 }[norm];
+            const range: [number, number] = [low, high];
+            for (const clip of epsilon > diameter ? [undefined] : [undefined, range]) {
               const options = { norm, epsilon, ...(clip && { clip }) };
               const result = await attack(model, x, y, options);
               const wrong = faults(model, x, y, result, options);

@@ -1,7 +1,7 @@
 import test from 'tape';
 import { attacks, models, mul, scope, slice, uniform, type Target, type Tensor } from '../../src/index.js';
 import { farthest } from '../tensor/numbers.js';
-import { Saturated, Stepped } from '../evaluation/masked.js';
+import { Noisy, Rounded, Saturated, Stepped } from '../evaluation/masked.js';
 import { faults, labelsFor } from './faults.js';
 import { dense, linearNetwork, matrix, network, normNames, predictions, smallLenet } from './networks.js';
 import { refused } from './refused.js';
@@ -98,6 +98,21 @@ test('autoAttack: hidden gradients save no network', async (t) => {
     bySquare += list(flat.by).filter((by) => by === 3).length;
   }
   t.ok(bySquare > 4, `${bySquare} by square, which needs no gradient`);
+});
+
+test('autoAttack: a shattered gradient and a random input layer save no network', async (t) => {
+  const inner = models.mlp({ inputs: 64, hidden: [24], classes: 5, initializer: 'heNormal', seed: 3 }).eval();
+  const x = uniform([12, 1, 8, 8], { seed: 4 });
+  const options = { norm: 'linf' as const, epsilon: 0.15, clip, steps: 10 };
+  const rounded = new Rounded(inner).eval();
+  const y = predictions(rounded, x);
+  t.equal(broken(await attacks.pgd(rounded, x, y, { ...options, randomStart: false })), 0, 'no gradient leads there');
+  const flat = await attacks.autoAttack(rounded, x, y, { ...options, queries: 400 });
+  t.ok(broken(flat) > 6, `${broken(flat)} of 12 broken behind the rounding`);
+  const clean = predictions(inner, x);
+  const honest = broken(await attacks.pgd(inner, x, clean, options));
+  const noisy = await attacks.autoAttack(new Noisy(inner).eval(), x, clean, { ...options, version: 'rand' });
+  t.ok(honest > 6 && broken(noisy) >= honest - 1, `${broken(noisy)} broken behind the noise, ${honest} without it`);
 });
 
 test('autoAttack: with too few classes for a loss another takes its place, and that is said', async (t) => {

@@ -89,6 +89,11 @@ test('worst case: each input keeps what breaks it first, and the union is what a
       });
     }
   }
+  const timid = { epsilon: 1e-4 };
+  const moved = await worstCase([...members, { name: 'deepFool', attack: attacks.deepFool }])(model, x, y, timid);
+  const last = await attacks.pgd(model, x, y, { ...timid, steps: 10 });
+  t.ok(list(moved.success).includes(0), 'some withstand');
+  t.deepEqual(list(moved.norms), list(last.norms), 'what withstands keeps the input of the last that moved it');
   await refused(t, 'nothing', () => worstCase([]), 'INVALID_ARGUMENT', 'worstCase: expected at least one attack');
   await refused(
     t,

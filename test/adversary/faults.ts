@@ -21,14 +21,14 @@ export function faults(
     Array.from(each.data()),
   );
   const [old, made] = [rowsOf(x), rowsOf(result.adversarial)];
-  const expected = {
+  const expected: Record<'adversarial' | 'success' | 'norms' | 'queries', string> = {
     adversarial: `${x.dtype} ${x.shape.join()}`,
     success: `int32 ${y.length}`,
     norms: `float64 ${y.length}`,
     queries: `int32 ${y.length}`,
   };
   for (const [key, what] of Object.entries(expected)) {
-    const { dtype, shape } = result[key as keyof AttackResult];
+    const { dtype, shape } = result[key as keyof typeof expected];
     if (`${dtype} ${shape.join()}` !== what) found.push(`${key}: ${dtype} [${shape.join()}]`);
   }
   moves(x, result.adversarial).forEach((move, i) => {

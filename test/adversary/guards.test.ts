@@ -1,21 +1,26 @@
 import test from 'tape';
 import {
+  add,
   attacks,
   concat,
+  greater,
   log,
   models,
+  mul,
   nn,
   scope,
   slice,
   softmax,
   tensor,
   uniform,
+  where,
   type Attack,
   type AttackOptions,
   type DefinedAttack,
+  type DistanceResult,
   type Tensor,
 } from '../../src/index.js';
-import { dense, inputs, linearNetwork, network, predictions } from './networks.js';
+import { dense, inputs, linearNetwork, network, predictions, rowsOf } from './networks.js';
 import { quick } from './quick.js';
 import { refused } from './refused.js';
 
@@ -261,6 +266,14 @@ for (const [name, plain] of all) {
         'INVALID_ARGUMENT',
         `${name}: epsilon: expected a length of 0 to 1e+30, received ${value}`,
       );
+    await refused(
+      t,
+      'an epsilon of another scale',
+      given({ epsilon: 12.75, clip: [0, 1] }),
+      'OUT_OF_RANGE',
+      `${name}: epsilon: expected at most`,
+      'diameter of inputs between 0 and 1, received 12.75; if it counts 255ths of the range, give 0.05',
+    );
     await refused(t, 'epsilon NaN', given({ epsilon: NaN }), 'INVALID_ARGUMENT', `${name}: epsilon`, 'received NaN');
     await refused(
       t,
@@ -367,6 +380,52 @@ for (const [name, plain] of all) {
       name,
       'expected finite logits, received NaN for input 0',
     );
+  });
+
+  test(`guards: ${name} does not take logits that are not finite for a success`, async (t) => {
+    // Logits 0 and x_0 - 5; beyond .6 in the first entry the second, or both, are logarithms of negative numbers.
+    for (const label of [0, 1]) {
+      const brittle = network((x) => {
+        const first = slice(x, [0, 0], [x.shape[0]!, 1]);
+        const sound = where(greater(first, 0.6), log(mul(first, -1)), add(first, -5));
+        return concat(label === 0 ? [mul(first, 0), sound] : [sound, mul(first, 0)], { axis: 1 });
+      });
+      const x = inputs([
+        [0.55, 0],
+        [0.1, 0],
+      ]);
+      const options = {
+        epsilon: 0.2,
+        clip: [0, 1] as [number, number],
+        norm: norms.includes('linf') ? 'linf' : norms[0]!,
+      };
+      const result = await attack(brittle, x, [label, label], options);
+      t.deepEqual(Array.from(result.success.data()), [0, 0], `label ${label}: none succeeds`);
+      const distance = (result as Partial<DistanceResult>).distance;
+      if (distance) t.deepEqual(Array.from(distance.data()), [Infinity, Infinity], 'nor is one found at a distance');
+      const unsound = rowsOf(brittle.forward(result.adversarial)).map((row) => row.some(Number.isNaN));
+      const failed = Array.from(result.failed!.data());
+      t.ok(
+        unsound.every((each, i) => !each || failed[i] === 1),
+        `and what is not finite is told: ${failed.join()}`,
+      );
+      // The others do not go there within a few steps.
+      const goThere = [
+        'fgm',
+        'advLoss',
+        'advAlpha',
+        'minimal',
+        'pgd',
+        'apgd',
+        'apgdT',
+        'autoAttack',
+        'deepFool',
+        'fab',
+        'ddn',
+        'fmn',
+      ];
+      if (goThere.includes(name)) t.equal(failed[0], 1, 'the first fails');
+    }
   });
 
   test(`guards: ${name} stops when it is told to, with the reason it was given`, async (t) => {

@@ -9,6 +9,7 @@ import {
   div,
   mean,
   minimum,
+  models,
   mul,
   norm as lengthOf,
   project,
@@ -16,6 +17,7 @@ import {
   scope,
   sign,
   slice,
+  sqrt,
   sub,
   tensor,
   uniform,
@@ -25,7 +27,10 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { farthest } from '../tensor/numbers.js';
-import { dense, inputs, length, moves, normNames, predictions, rowsOf } from './networks.js';
+import { faults } from './faults.js';
+import { dense, inputs, length, linearNetwork, moves, network, normNames, predictions, rowsOf } from './networks.js';
+import { quick } from './quick.js';
+import { refused } from './refused.js';
 
 // Mistakes that well-known libraries have made. Each check is held against the mistake too, which it must find.
 
@@ -163,4 +168,100 @@ test('mistakes: decisions and gradients of a batch where they are of an input', 
       t.ok(off < 1e-5, `${name}, ${norm}: ${off} apart`);
     }
   }
+});
+
+test('mistakes: overshoot that compounds from step to step, or is lost to aliasing', async (t) => {
+  // The slope falls on the way, so that several steps are taken: the boundary is at x = 1.
+  const bent = network((x) => {
+    const z = sub(sqrt(x), 1);
+    return concat([mul(z, 0), z], { axis: 1 });
+  });
+  const start = 0.1;
+  /** DeepFool, by how each step makes the next perturbation of the last one, as lengthened, the total so far, and its own length. */
+  const walk = (next: (last: number, total: number, step: number) => number): number => {
+    let [moved, total] = [0, 0];
+    while (start + moved <= 1) {
+      const root = Math.sqrt(start + moved);
+      const step = (1 - root) * 2 * root + 1e-4;
+      moved = next(moved, total, step);
+      total += step;
+    }
+    return moved;
+  };
+  const { distance } = await attacks.deepFool(bent, inputs([[start]], 'float64'), [0]);
+  const off = (moved: number): number => Math.abs(distance.item() - moved);
+  t.ok(off(walk((_, total, step) => 1.02 * (total + step))) < 1e-9, 'ours lengthens the total');
+  t.ok(off(walk((last, _, step) => 1.02 * (last + step))) > 1e-3, 'lengthened again at every step: found');
+  t.ok(off(walk((_, total, step) => total + step)) > 1e-5, 'an overshoot of zero: found');
+});
+
+test('mistakes: pixels at the walls that never move', async (t) => {
+  // Only the pixels that begin at exactly 0 and 1 lead to the other class.
+  const model = linearNetwork(
+    [
+      [0, 0, 0],
+      [2, -2, 0],
+    ],
+    [1, 0],
+  );
+  const x = inputs([[0, 1, 0.5]]);
+  /** By how many of the pixels at the walls move, and whether all numbers are finite. */
+  const movedBy = (adversarial: Tensor): { walls: number; finite: boolean } => {
+    const [row] = rowsOf(adversarial);
+    const [from] = rowsOf(x);
+    return {
+      walls: row!.slice(0, 2).filter((value, i) => Math.abs(value - from![i]!) > 1e-3).length,
+      finite: row!.every(Number.isFinite),
+    };
+  };
+  /** Gradient steps on the variable of tanh, which begins at atanh of the pixels brought inward by a factor. */
+  const walk = (inward: number): Tensor => {
+    const variables = rowsOf(x)[0]!.map((value) => Math.atanh(inward * (2 * value - 1)));
+    const slopes = [2, -2, 0];
+    const moved = variables.map((variable, i) => {
+      let w = variable;
+      for (let step = 0; step < 200; step++) w += 0.1 * Math.sign(slopes[i]! * (1 - Math.tanh(w) ** 2));
+      return (Math.tanh(w) + 1) / 2;
+    });
+    return inputs([moved]);
+  };
+  const { adversarial } = await attacks.carliniWagner(model, x, [0], { clip: [0, 1], steps: 300, rate: 0.1 });
+  t.deepEqual(movedBy(adversarial), { walls: 2, finite: true }, 'ours');
+  t.deepEqual(movedBy(walk(0.999999)), { walls: 2, finite: true }, 'a variable that begins inside the walls');
+  t.notDeepEqual(movedBy(walk(1)), { walls: 2, finite: true }, 'atanh of the pixels as they are: found');
+});
+
+test('mistakes: a success that is measured at another point than is given', async (t) => {
+  const model = dense(10, 5, 3, [12]);
+  const x = uniform([12, 10], { seed: 4 });
+  const y = predictions(model, x);
+  const options = { epsilon: 1.2, norm: 'linf' as const };
+  const clip: [number, number] = [0, 1];
+  const clipped = await attacks.fgsm(model, x, y, { ...options, epsilon: 0.9, clip });
+  t.deepEqual(faults(model, x, y, clipped, { ...options, clip }), [], 'ours');
+  const free = await attacks.fgsm(model, x, y, options);
+  const mixed = { ...free, adversarial: inBox(free.adversarial) };
+  t.ok(faults(model, x, y, mixed, { ...options, clip }).length > 0, 'clipped after it was measured: found');
+  const late = { ...clipped, adversarial: free.adversarial };
+  t.ok(faults(model, x, y, late, { ...options, clip }).length > 0, 'given unclipped: found');
+});
+
+test('mistakes: a network that is left in training mode, or measured in it', async (t) => {
+  const model = models.mlp({ inputs: 6, hidden: [8], classes: 3, dropout: 0.5, seed: 1 }).eval();
+  const x = uniform([4, 6], { seed: 1 });
+  const y = predictions(model, x);
+  const modes = (): boolean[] => [model.training, ...model.layers.map(({ training }) => training)];
+  const leavesIt = async (attack: () => Promise<unknown>): Promise<boolean> => {
+    model.eval();
+    await attack();
+    return !modes().includes(true);
+  };
+  for (const name of ['pgd', 'apgd', 'fab', 'square'] as const)
+    t.ok(await leavesIt(() => attacks[name](model, x, y, { epsilon: 0.1, ...quick[name] })), `${name}: ours`);
+  const careless = async (): Promise<unknown> => {
+    model.train();
+    return attacks.pgd(model.eval(), x, y, { epsilon: 0.1, steps: 2 }).finally(() => model.train());
+  };
+  t.notOk(await leavesIt(careless), 'left in training mode: found');
+  await refused(t, 'and refused', () => attacks.pgd(model, x, y, { epsilon: 0.1 }), 'TRAINING_MODE');
 });

@@ -1,12 +1,19 @@
 import test from 'tape';
 import {
+  add,
   attacks,
+  concat,
   datasets,
   div,
   evaluate,
   fromArrays,
+  greater,
+  log,
   models,
+  mul,
+  slice,
   tensor,
+  where,
   wilson,
   type AttackChoice,
   type AttackEntry,
@@ -218,6 +225,27 @@ test('evaluate: one bad example is told, and does not end the run', async (t) =>
     robust[0]!.accuracy.mean * 40 - outcomes.robust[0]!.standing[7]!,
     'and the others have their result',
   );
+
+  // Logits 0 and x_0 - 5; beyond .6 in the first entry, where an attack leads the largest, the second is not a number.
+  const brittle = network((x) => {
+    const one = slice(x, [0, 0], [x.shape[0]!, 1]);
+    return concat([mul(one, 0), where(greater(one, 0.6), log(mul(one, -1)), add(one, -5))], { axis: 1 });
+  });
+  for (const name of ['pgd', 'fgsm', 'deepFool', 'ddn'] as const) {
+    const onTheWay = await evaluate(brittle, data, { epsilons: [0.04], attacks: [name], diagnose: false });
+    const { standing } = onTheWay.outcomes.robust[0]!;
+    t.ok(onTheWay.notFinite.length > 0, `${name}: ${onTheWay.notFinite.length} meet with it on the way`);
+    t.deepEqual(
+      onTheWay.flags.map(({ name }) => name),
+      ['notFinite'],
+      'which is told',
+    );
+    t.ok(
+      onTheWay.notFinite.every((place) => standing[place] === 0),
+      'and they do not count as standing',
+    );
+    t.equal(standing.filter((each) => each === 1).length, 40 - onTheWay.notFinite.length, 'the others do');
+  }
 
   inputs[0] = 0;
   const first = fromArrays({ inputs, labels: new Uint8Array(40), shape: [2], classes: 2 });
