@@ -220,7 +220,7 @@ export { decodeSafetensors, encodeSafetensors } from './io/safetensors.js';
 export { summarize } from './report/headline.js';
 export { renderReport, type ReportContent } from './report/html.js';
 export { specimenImages, type Specimen } from './report/images.js';
-export { studentT, wilson } from './report/intervals.js';
+export { median, studentT, wilson } from './report/intervals.js';
 export { mcnemar, pairedT, type Difference } from './report/paired.js';
 export { paperTable1, paperTable2 } from './report/paper.js';
 export { toPng, type Picture } from './report/picture.js';

@@ -1,7 +1,8 @@
 import { mcnemar, pairedT, type Difference } from '../report/paired.js';
 import { displayName } from '../report/names.js';
 import type { Claim, Comparand, ResultRow } from '../report/results.js';
-import { columns, measured } from './columns.js';
+import { measured } from './cells.js';
+import { paperColumns } from './columns.js';
 import { cost } from './cost.js';
 import { count } from './accuracyTable.js';
 import { seedsOf, type Experiment } from './experiment.js';
@@ -84,7 +85,7 @@ async function subjectsOf(laboratory: Laboratory, seeds: readonly number[]): Pro
     for (const recipe of plan.recipes) {
       const found: Record<string, Uint8Array[]> = {};
       for (const seed of seedsOf(recipe, seeds)) {
-        for (const column of columns) {
+        for (const column of paperColumns) {
           const standing = await measured(laboratory, plan, recipe, seed, column);
           if (standing !== undefined) (found[column.name] ??= []).push(standing);
         }

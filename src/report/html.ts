@@ -3,7 +3,7 @@ import { list, percent, plural, points } from './format.js';
 import { headline, summarize } from './headline.js';
 import { specimenImages, type Specimen } from './images.js';
 import { dataUri, escapeMarkup } from './markup.js';
-import { displayName, meaningOf, oneLine, titleOf } from './names.js';
+import { columnLabel, displayName, meaningOf, oneLine, titleOf } from './names.js';
 import type { Picture } from './picture.js';
 import { differenceText, probability, weakestText } from './claims.js';
 import type { Claim, ResultFile } from './results.js';
@@ -138,12 +138,10 @@ ${specimens.map(specimenFigure).join('\n')}
 }
 
 function readingSection(results: readonly ResultFile[]): string {
-  const known = keysOf(
-    results.flatMap(({ rows }) => rows),
-    'accuracy',
-  ).flatMap((column) => {
+  const rows = results.flatMap((result) => result.rows);
+  const known = [...keysOf(rows, 'accuracy'), ...keysOf(rows, 'measures')].flatMap((column) => {
     const meaning = meaningOf(column);
-    return meaning === undefined ? [] : [[displayName(column), meaning] as const];
+    return meaning === undefined ? [] : [[columnLabel(column), meaning] as const];
   });
   const single = results.some(({ seeds }) => seeds.length === 1);
   return `<section id="reading"><h2>How to read the figures</h2>

@@ -30,6 +30,28 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
   t.deepEqual(normal!.accuracy.fixed, normal!.accuracy.advLoss, 'the Fixed set is made on Normal itself');
   t.equal((table1!.settings.choices as Record<string, string>)['mlp lwa'], 'guessed');
   t.equal(table2!.paper!.rows.length, 2);
+  for (const { method, accuracy, measures } of table2!.rows) {
+    t.deepEqual(
+      Object.keys(accuracy).sort(),
+      [...columns, 'autoAttack', 'pgd40'].sort(),
+      `${method}: the paper's and more`,
+    );
+    const { medianDistance } = measures!;
+    t.ok(
+      medianDistance!.mean > 0 && medianDistance!.mean < 28,
+      `${method}: half have a mistake within ${medianDistance!.mean}`,
+    );
+    t.equal(medianDistance!.values!.length, 2, 'of each seed');
+  }
+  t.deepEqual(table2!.settings.pgd40, {
+    attack: 'pgd',
+    steps: 40,
+    stepSize: 0.1,
+    randomStart: false,
+    clip: 'to the range of the data',
+    images: 'all validation images',
+  });
+  t.equal((table2!.settings.autoAttack as { images: string }).images, 'the first 20 validation images');
 
   t.deepEqual(
     figure1!.rows.slice(0, 5).map(({ epsilon, accuracy }) => [epsilon, Object.keys(accuracy).length]),
