@@ -229,13 +229,15 @@ export { writeReport } from './report/report.js';
 export {
   readResults,
   writeResults,
+  type AttackRecord,
   type Claim,
   type Comparand,
   type Figure,
   type PaperResults,
   type ResultFile,
   type ResultRow,
+  type RobustnessRecord,
 } from './report/results.js';
-export { renderRobustness, robustnessCurves, type AttackRecord, type RobustnessRecord } from './report/robustness.js';
+export { renderRobustness, robustnessCurves } from './report/robustness.js';
 export { specimenSheet } from './report/specimenSheet.js';
 export { markdownTable, textTable } from './report/table.js';

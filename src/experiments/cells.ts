@@ -14,7 +14,8 @@ const usualImages = 10000;
 /** Units of work of a clean pass over the images of a table, for each column's cost. */
 const unitsOfPass = 400;
 
-const unitsOf = ({ cost, first = usualImages }: { cost: number; first?: number }): number =>
+/** Units of work of measuring images: the first so many, or about as many as most columns have. */
+export const unitsOf = ({ cost, first = usualImages }: { cost: number; first?: number }): number =>
   (cost * unitsOfPass * first) / usualImages;
 
 /** All columns of accuracies of a table. */

@@ -5,6 +5,8 @@ import type * as attacks from '../adversary/index.js';
 export interface AttackSetting {
   name: keyof typeof attacks;
   options?: Readonly<Record<string, unknown>>;
+  /** What it is called, where its name does not tell. */
+  label?: string;
 }
 
 /** A column of accuracies: to add one is to add it to a list. */
@@ -51,12 +53,15 @@ export const paperColumns: readonly Column[] = [
   single('advAlpha', 12),
 ];
 
-/** 40 steps of .1 from the image itself. */
+/** PGD in 40 steps of .1 from the image itself. */
+export const pgd40Attack: AttackSetting = { name: 'pgd', options: { steps: 40, stepSize: 0.1, randomStart: false } };
+
+/** What PGD in 40 steps leaves of all images, or of the first. */
 export const pgd40 = (first?: number): Column => ({
   name: 'pgd40',
   images: 'validation',
   ...(first !== undefined && { first }),
-  attack: { name: 'pgd', options: { steps: 40, stepSize: 0.1, randomStart: false } },
+  attack: pgd40Attack,
   clip: true,
   cost: 120,
 });

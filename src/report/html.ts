@@ -7,6 +7,7 @@ import { columnLabel, displayName, meaningOf, oneLine, titleOf } from './names.j
 import type { Picture } from './picture.js';
 import { differenceText, probability, weakestText } from './claims.js';
 import type { Claim, ResultFile } from './results.js';
+import { robustnessSection } from './robustness.js';
 import { perturbationKey, specimenWords, type Verdict } from './specimenSheet.js';
 import { STYLE } from './style.js';
 
@@ -100,12 +101,16 @@ function experimentSection(result: ResultFile, pictures: readonly Picture[]): st
     .filter(({ name }) => belongs(name, result.experiment))
     .map(plot)
     .join('\n');
-  const table = result.claims === undefined ? figuresTable(result) : claimsTable(result.claims);
+  const { claims, robustness = [] } = result;
+  // Evaluations in full have tables of their own; claims may stand alone.
+  const tabled = robustness.length === 0 && (claims === undefined || result.rows.length > 0);
+  const table = tabled ? figuresTable(result) : '';
+  const more = [...(claims === undefined ? [] : [claimsTable(claims)]), ...robustness.map(robustnessSection)];
   return `<section id="${escapeMarkup(result.experiment)}">
 <h2>${text(titleOf(result.experiment))}</h2>
 <p class="quiet eyebrow">${text(`${displayName(result.profile)} profile, ${seedList(result)}`)}</p>
 ${sentence === undefined ? '' : `<p class="lead">${text(sentence)}</p>`}
-${axisOf(result) === undefined ? `${table}\n${drawn}` : `${drawn}\n${table}`}
+${[...(axisOf(result) === undefined ? [table, drawn] : [drawn, table]), ...more].filter(Boolean).join('\n')}
 </section>`;
 }
 

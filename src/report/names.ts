@@ -94,6 +94,7 @@ export const columnLabel = (name: string) => DISPLAY.get(plain(name)) ?? words(n
 /** Experiments that are called otherwise than the column, norm or data set of their name. */
 const TITLES = new Map([
   ['l2', 'Is L2 a reasonable measure?'],
+  ['robustness', 'What the networks withstand'],
   ['claims', "The paper's claims"],
   ['fashion', 'Fashion-MNIST'],
 ]);

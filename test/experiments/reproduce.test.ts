@@ -8,12 +8,12 @@ import { readResults } from '../../src/report/results.js';
 import { wilson, studentT } from '../../src/report/intervals.js';
 import { folder, run, tiny } from './tiny.js';
 
-const all = ['table1', 'table2', 'figure1', 'figure2', 'cost', 'l2', 'claims'];
+const all = ['table1', 'table2', 'figure1', 'figure2', 'cost', 'l2', 'robustness', 'claims'];
 
 test('reproduce: every experiment in one run, and once more from what is kept', async (t) => {
   const out = await folder();
   const { results, events, details } = await run(all, { out });
-  const { table1, table2, figure1, figure2, cost, l2, claims } = results;
+  const { table1, table2, figure1, figure2, cost, l2, robustness, claims } = results;
   const columns = ['advAlpha', 'advLoss', 'advLossSign', 'fixed', 'test', 'validation'];
   t.deepEqual(
     table1!.rows.map(({ method }) => method),
@@ -91,13 +91,38 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
   t.ok(Math.abs(spot.largestChange!.mean - tiny.table2.epsilon / 3) < 1e-6, 'nine pixels of a third of the length');
   t.ok(Math.abs(spot.energyInOnePercentOfPixels!.mean - 8 / 9) < 1e-6, 'of which eight are a hundredth of the image');
   t.equal(spot.pixelsWithHalfOfTheEnergy!.mean, 5);
+  t.deepEqual(
+    robustness!.rows.map(({ method, epsilon }) => [method, epsilon]),
+    ['normal', 'lwa'].flatMap((method) => [0, 0.5, 1].map((epsilon) => [method, epsilon])),
+    'a curve of each network, with the clean accuracy',
+  );
+  for (const { accuracy } of robustness!.rows)
+    t.ok(accuracy.autoAttack!.mean <= accuracy.pgd40!.mean && accuracy.pgd40!.mean <= accuracy.advLoss!.mean);
+  t.deepEqual(
+    robustness!.robustness!.map(({ method, examples, clip, robust, distances }) => [
+      method,
+      examples,
+      clip,
+      robust.length,
+      distances.map(({ attack }) => attack),
+    ]),
+    ['normal', 'lwa'].map((method) => [method, 12, [0, 1], 2 * 5, ['fmn', 'ddn']]),
+  );
+  t.deepEqual(
+    robustness!.claims!.map(({ comparisons }) => comparisons.length),
+    [2 * 2 * 2, 2 * 2],
+    'each rank beside the one before, at each length, and each distance attack, on each network',
+  );
+  t.equal(robustness!.claims![0]!.verdict, 'confirmed', 'stronger attacks leave no more');
   t.ok(claims!.claims!.length >= 10, `${claims!.claims!.length} claims`);
 
   const files = events.at(-1)!.type === 'report' ? (events.at(-1) as { files: string[] }).files : [];
-  for (const name of [...all.slice(0, 6), 'figure1-lengths', 'l2-pictures', 'specimens'])
+  for (const name of [...all.slice(0, 7), 'figure1-lengths', 'l2-pictures', 'specimens'])
     for (const ending of ['svg', 'png']) t.ok(files.includes(join(out, `${name}.${ending}`)), `${name}.${ending}`);
   const page = await readFile(join(out, 'report.html'), 'utf8');
   for (const name of all) t.ok(page.includes(`<section id="${name}">`), `${name} in the report`);
+  t.match(page, /<h2>LeNet, LWA<\/h2>/, 'each network in full');
+  t.match(page, /Distance to the nearest adversarial input/);
   t.match(page, /<td class="(confirmed|refuted|undecided)">/);
   t.ok(details.some((detail) => detail === 'mlp lwa: epoch 6/6, loss ' || /mlp lwa: epoch 6\/6/.test(detail)));
 

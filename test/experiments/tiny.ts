@@ -2,7 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reproduce, type ReproduceEvent, type ReproduceOptions } from '../../src/experiments/reproduce.js';
-import { autoAttack, medianDistance, pgd40 } from '../../src/experiments/columns.js';
+import { autoAttack, medianDistance, pgd40, pgd40Attack } from '../../src/experiments/columns.js';
 import type { Profile, Recipe } from '../../src/experiments/profiles.js';
 import type { ResultFile } from '../../src/report/results.js';
 import * as methods from '../../src/training/methods.js';
@@ -52,6 +52,17 @@ export const tiny: Profile = (() => {
     figure2: { images: 50 },
     cost: { classes: [2, 5, 10], hidden: [16], images: 10, repeats: 2 },
     l2: { images: 20 },
+    robustness: {
+      recipes: convolutional,
+      lengths: [0.5, 1],
+      images: 12,
+      ranks: [
+        [{ name: 'advLoss' }],
+        [{ ...pgd40Attack, label: 'pgd40' }],
+        [{ name: 'autoAttack', options: { steps: 5, queries: 20 } }],
+      ],
+      distances: [{ name: 'fmn' }, { name: 'ddn' }],
+    },
   };
 })();
 
