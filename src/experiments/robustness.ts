@@ -32,8 +32,15 @@ function recordOf({ model, ...recipe }: Recipe, evaluation: Evaluation): Robustn
   const { examples, norm, clip, survivorsOnly, clean, worst, distances } = evaluation;
   return {
     ...{ model, method: labelOf({ model, ...recipe }), examples, norm, clip, survivorsOnly, clean, worst },
-    robust: evaluation.robust.map(({ norm: _, ...figure }) => figure),
-    distances: distances.map(({ norm: _, ...each }) => each),
+    robust: evaluation.robust.map(
+      ({ attack, epsilon, accuracy, attacked, distance, blackBox, queries, backwards, seconds }) => ({
+        ...{ attack, epsilon, accuracy, attacked, distance, blackBox },
+        ...{ queries, backwards, seconds },
+      }),
+    ),
+    distances: distances.map(({ attack, examples, found, median, quantiles }) => ({
+      ...{ attack, examples, found, median, quantiles },
+    })),
     flags: evaluation.flags.map(({ name, message }) => ({ name, message })),
   };
 }
