@@ -182,13 +182,13 @@ export {
 
 export {
   evaluate,
-  transferred,
   type Distances,
   type EvaluateOptions,
   type Evaluation,
   type Outcomes,
   type RobustFigure,
 } from './evaluation/evaluate.js';
+export { transferred } from './evaluation/transferred.js';
 export { outcomes, type OutcomesOptions } from './evaluation/outcomes.js';
 export { pockets, type PocketOptions } from './evaluation/pockets.js';
 export { robustness } from './evaluation/robustness.js';
