@@ -36,6 +36,12 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
       [...columns, 'autoAttack', 'pgd40'].sort(),
       `${method}: the paper's and more`,
     );
+    const twenty = accuracy.autoAttack!.values!.map((value) => 20 * value);
+    t.ok(
+      twenty.every((count) => Math.abs(count - Math.round(count)) < 1e-9),
+      `${method}: of 20 images ${twenty.join(', ')}`,
+    );
+    t.ok(accuracy.pgd40!.mean <= accuracy.validation!.mean, 'an attack');
     const { medianDistance } = measures!;
     t.ok(
       medianDistance!.mean > 0 && medianDistance!.mean < 28,
