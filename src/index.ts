@@ -182,13 +182,13 @@ export {
 
 export {
   evaluate,
-  transferred,
   type Distances,
   type EvaluateOptions,
   type Evaluation,
   type Outcomes,
   type RobustFigure,
 } from './evaluation/evaluate.js';
+export { transferred } from './evaluation/transferred.js';
 export { outcomes, type OutcomesOptions } from './evaluation/outcomes.js';
 export { pockets, type PocketOptions } from './evaluation/pockets.js';
 export { robustness } from './evaluation/robustness.js';
@@ -220,7 +220,7 @@ export { decodeSafetensors, encodeSafetensors } from './io/safetensors.js';
 export { summarize } from './report/headline.js';
 export { renderReport, type ReportContent } from './report/html.js';
 export { specimenImages, type Specimen } from './report/images.js';
-export { studentT, wilson } from './report/intervals.js';
+export { median, studentT, wilson } from './report/intervals.js';
 export { mcnemar, pairedT, type Difference } from './report/paired.js';
 export { paperTable1, paperTable2 } from './report/paper.js';
 export { toPng, type Picture } from './report/picture.js';
@@ -229,13 +229,15 @@ export { writeReport } from './report/report.js';
 export {
   readResults,
   writeResults,
+  type AttackRecord,
   type Claim,
   type Comparand,
   type Figure,
   type PaperResults,
   type ResultFile,
   type ResultRow,
+  type RobustnessRecord,
 } from './report/results.js';
-export { renderRobustness, robustnessCurves, type AttackRecord, type RobustnessRecord } from './report/robustness.js';
+export { renderRobustness, robustnessCurves } from './report/robustness.js';
 export { specimenSheet } from './report/specimenSheet.js';
 export { markdownTable, textTable } from './report/table.js';

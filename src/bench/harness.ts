@@ -10,6 +10,8 @@ export interface Workload {
   items?: number;
   /** Floating-point operations of the matrix products and convolutions that the work needs. */
   flops?: number;
+  /** Whether a repetition takes minutes: then it is timed only when asked for. */
+  isLong?: boolean;
   /** Makes what is needed; gives one repetition, which may be asynchronous, and what to free afterwards. */
   prepare: (given: Given) => Promise<Prepared> | Prepared;
 }

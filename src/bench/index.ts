@@ -7,12 +7,18 @@ import { convolutions } from './convolutions.js';
 import { median, time, type Timing, type Workload } from './harness.js';
 import { eventLoop } from './eventLoop.js';
 import { networks } from './networks.js';
+import { protocol } from './protocol.js';
 import { products } from './products.js';
 import { scaling } from './scaling.js';
 import type { Investigate } from './study.js';
 
 /** The suites by subject. */
-export const suites: Readonly<Record<string, readonly Workload[]>> = { products, convolutions, networks };
+export const suites: Readonly<Record<string, readonly Workload[]>> = {
+  products,
+  convolutions,
+  networks,
+  protocol,
+};
 
 /** The studies by name: what takes more than timing one workload after the other. */
 export const studies: Readonly<Record<string, Investigate>> = { scaling, eventLoop, allocation };
@@ -38,7 +44,7 @@ export interface BenchOptions {
 }
 
 /**
- * The workloads of some suites, of some names, or whose names begin so.
+ * The workloads of some suites, of some names, or whose names begin so; without a wish all that do not take minutes.
  *
  * @throws SparringError `INVALID_ARGUMENT` for a wish that fits none.
  */
@@ -46,7 +52,7 @@ export function chosen(only: readonly string[] = []): Workload[] {
   const all = Object.entries(suites).flatMap(([suite, workloads]) =>
     workloads.map((workload) => ({ suite, workload })),
   );
-  if (only.length === 0) return all.map(({ workload }) => workload);
+  if (only.length === 0) return all.map(({ workload }) => workload).filter(({ isLong = false }) => !isLong);
   const whole = new Set(all.map(({ workload }) => workload.name));
   const fits = (wish: string) => (entry: (typeof all)[number]) =>
     entry.suite === wish || (whole.has(wish) ? entry.workload.name === wish : entry.workload.name.startsWith(wish));

@@ -75,6 +75,11 @@ const options = {
       'images as they are',
     { fallbackText: 'the last epoch' },
   ),
+  averageWeights: option(
+    real({ least: 0, below: 1 }),
+    'end with a moving average of the weights: how much of it is kept at each step, for instance 0.999',
+    { fallbackText: 'the last weights' },
+  ),
   out: option(file, 'where the trained network goes, a safetensors file', { required: true }),
   checkpoint: option(
     file,
@@ -210,9 +215,17 @@ export const trainCommand = defineCommand({
     const optimizer = optimizerOf(options);
     const model = describeModel(options, images);
     const network = build(model);
-    const { crop, mirror } = options;
+    const { crop, mirror, averageWeights } = options;
     const augment = crop > 0 || mirror ? { augment: { crop, mirror } } : {};
-    const settings = { method, epochs, batchSize, optimizer, ...augment, seed };
+    const settings = {
+      method,
+      epochs,
+      batchSize,
+      optimizer,
+      ...augment,
+      ...(averageWeights !== undefined && { averageWeights }),
+      seed,
+    };
     const what = `${options.model} ${method.name}`;
     const learning = { ...settings, validation, what, checkpoint, ...keeping(options, session) };
     const { history, best } = await learn(session, network, images, learning);

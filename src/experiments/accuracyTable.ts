@@ -1,7 +1,7 @@
 /** What the tables of accuracies share: networks by recipe, columns by attack. */
-import { studentT, wilson } from '../report/intervals.js';
+import { median, studentT, wilson } from '../report/intervals.js';
 import type { Figure, PaperResults, ResultRow } from '../report/results.js';
-import { columns, measured, unitsOfRow } from './columns.js';
+import { columnsOf, measured, shortest, unitsOfRow } from './cells.js';
 import { countOf, overSeeds, seedsOf, type Experiment } from './experiment.js';
 import { imageCount } from './images.js';
 import type { Laboratory } from './laboratory.js';
@@ -14,11 +14,40 @@ export const count = (standing: Uint8Array): number => standing.reduce((sum, one
 async function rowOf(laboratory: Laboratory, table: TablePlan, recipe: Recipe, seed: number): Promise<ResultRow> {
   const { seconds } = await laboratory.network(recipe, seed);
   const accuracy: Record<string, Figure> = {};
-  for (const column of columns) {
+  for (const column of columnsOf(table)) {
     const standing = await measured(laboratory, table, recipe, seed, column);
     if (standing !== undefined) accuracy[column.name] = wilson(count(standing), standing.length);
   }
-  return { model: recipe.model, method: labelOf(recipe), accuracy, seconds: studentT([seconds]) };
+  const { distance } = table;
+  const measures = distance && { [distance.name]: median(await shortest(laboratory, table, recipe, seed, distance)) };
+  return {
+    model: recipe.model,
+    method: labelOf(recipe),
+    accuracy,
+    seconds: studentT([seconds]),
+    ...(measures && { measures }),
+  };
+}
+
+/** The columns beyond the paper's as settings of a table, by name. */
+export function furtherOf({ columns = [], distance }: TablePlan): Record<string, unknown> {
+  const accuracies = columns.map(({ name, attack, clip = false, images, first }): [string, unknown] => [
+    name,
+    {
+      ...(attack && { attack: attack.name, ...attack.options }),
+      clip: clip && 'to the range of the data',
+      images: first === undefined ? `all ${images} images` : `the first ${first} ${images} images`,
+    },
+  ]);
+  if (distance === undefined) return Object.fromEntries(accuracies);
+  const { name, attacks, first } = distance;
+  const settings = {
+    attacks,
+    clip: 'to the range of the data',
+    images: `the first ${first} validation images; 0 where misclassified clean`,
+    interval: 'by order statistics with one seed',
+  };
+  return Object.fromEntries([...accuracies, [name, settings]]);
 }
 
 /** Why the settings of the networks are what they are. */
@@ -31,7 +60,8 @@ export const choicesOf = (recipes: readonly Recipe[]): Record<string, string> =>
 
 /**
  * An experiment that is a table of accuracies: on the validation images, clean, under perturbations of the table's length,
- * and on the Fixed set, which Adv_Loss made on the network of the same architecture that was trained normally.
+ * and on the Fixed set, which Adv_Loss made on the network of the same architecture that was trained normally; then what
+ * the profile adds: stronger attacks, and how far the nearest mistake is.
  */
 export function accuracyTable(
   planOf: (profile: Profile) => TablePlan,
@@ -40,10 +70,11 @@ export function accuracyTable(
   return {
     recipes: (profile) => planOf(profile).recipes,
     units: (profile, seeds) =>
-      planOf(profile).recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOfRow, 0),
+      planOf(profile).recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOfRow(planOf(profile)), 0),
     ...(paper && { paper }),
     settings(profile) {
-      const { recipes, epsilon } = planOf(profile);
+      const plan = planOf(profile);
+      const { recipes, epsilon } = plan;
       const { data } = recipes[0]!;
       return {
         data,
@@ -52,6 +83,7 @@ export function accuracyTable(
         clip: false,
         images: `${imageCount(data)} validation images`,
         fixed: 'advLoss on the normal network of the same architecture',
+        ...furtherOf(plan),
         ...(remark !== undefined && { remark }),
         choices: choicesOf(recipes),
       };

@@ -1,7 +1,8 @@
 import { mcnemar, pairedT, type Difference } from '../report/paired.js';
 import { displayName } from '../report/names.js';
 import type { Claim, Comparand, ResultRow } from '../report/results.js';
-import { columns, measured } from './columns.js';
+import { measured } from './cells.js';
+import { paperColumns } from './columns.js';
 import { cost } from './cost.js';
 import { count } from './accuracyTable.js';
 import { seedsOf, type Experiment } from './experiment.js';
@@ -17,6 +18,12 @@ const level = 0.05;
 /** What «comparable», «slightly» and «no trade-off» leave room for, as a difference of two accuracies. */
 const room = { comparable: 0.05, slightly: 0.05, tradeOff: 0.002 };
 
+/** Whether a comparison, one of so many, speaks against a claim by more than chance (with Bonferroni's correction). */
+export const against =
+  (comparisons: number) =>
+  ({ difference, p }: Comparand): boolean =>
+    difference.mean < 0 && p < level / comparisons;
+
 /**
  * What comparisons make of a claim that each of them should be positive: confirmed when all are, by more than chance;
  * refuted when one is negative by more than chance (with Bonferroni's correction for having looked at all of them).
@@ -24,8 +31,7 @@ const room = { comparable: 0.05, slightly: 0.05, tradeOff: 0.002 };
 export function verdictOf(comparisons: readonly Comparand[]): Claim['verdict'] {
   if (comparisons.length === 0) return 'undecided';
   if (comparisons.every(({ difference, p }) => difference.mean > 0 && p < level)) return 'confirmed';
-  const against = ({ difference, p }: Comparand): boolean => difference.mean < 0 && p < level / comparisons.length;
-  return comparisons.some(against) ? 'refuted' : 'undecided';
+  return comparisons.some(against(comparisons.length)) ? 'refuted' : 'undecided';
 }
 
 /** The outcomes of a network's images, by column, for each of the seeds. */
@@ -84,7 +90,7 @@ async function subjectsOf(laboratory: Laboratory, seeds: readonly number[]): Pro
     for (const recipe of plan.recipes) {
       const found: Record<string, Uint8Array[]> = {};
       for (const seed of seedsOf(recipe, seeds)) {
-        for (const column of columns) {
+        for (const column of paperColumns) {
           const standing = await measured(laboratory, plan, recipe, seed, column);
           if (standing !== undefined) (found[column.name] ??= []).push(standing);
         }

@@ -1,20 +1,38 @@
-/** The columns of the tables of accuracies: a name, and how the outcomes of a network's images are measured. */
-import * as attacks from '../adversary/index.js';
-import type { Attack, AttackOptions } from '../adversary/attack.js';
-import { outcomes, type OutcomesOptions } from '../evaluation/outcomes.js';
-import { labelOf, type Recipe, type TablePlan } from './profiles.js';
-import type { Laboratory } from './laboratory.js';
+/** The columns of the tables of accuracies: what a network's images go through in each. */
+import type * as attacks from '../adversary/index.js';
 
-/** A column of a table: to add one is to add it to the list. */
+/** An attack by name, with its options beside those that an experiment gives to all. */
+export interface AttackSetting {
+  name: keyof typeof attacks;
+  options?: Readonly<Record<string, unknown>>;
+  /** What it is called, where its name does not tell. */
+  label?: string;
+}
+
+/** A column of accuracies: to add one is to add it to a list. */
 export interface Column {
   name: string;
   /** The images that are measured: `validation`, or the official `test` images. */
   images: 'validation' | 'test';
-  /** The attack, by name, with its options beside the length; none for clean images. */
-  attack?: { name: keyof typeof attacks; options?: Record<string, unknown> };
+  /** How many of them, the first; all by default. */
+  first?: number;
+  /** The attack; none for clean images. */
+  attack?: AttackSetting;
+  /** Whether attacked images stay in the range of the data. The paper's perturbations are not held to it. */
+  clip?: boolean;
   /** Whether the images are attacked on the network of the same architecture that was trained normally. */
   transferred?: boolean;
-  /** About how long it takes beside a clean pass over the images. */
+  /** About how long an image takes beside a clean one. */
+  cost: number;
+}
+
+/** A column of lengths: the median of the shortest perturbations that any of some attacks finds. */
+export interface Distance {
+  name: string;
+  /** How many of the validation images, the first. */
+  first: number;
+  attacks: readonly AttackSetting[];
+  /** About how long an image takes beside a clean one. */
   cost: number;
 }
 
@@ -26,7 +44,7 @@ const single = (name: keyof typeof attacks, cost: number): Column => ({
 });
 
 /** The paper's columns, and the official test images. */
-export const columns: readonly Column[] = [
+export const paperColumns: readonly Column[] = [
   { name: 'validation', images: 'validation', cost: 1 },
   { name: 'test', images: 'test', cost: 1 },
   { name: 'fixed', images: 'validation', attack: { name: 'advLoss' }, transferred: true, cost: 4 },
@@ -35,56 +53,33 @@ export const columns: readonly Column[] = [
   single('advAlpha', 12),
 ];
 
-/** Units of work of a clean pass over the images of a table, for each column's cost. */
-const unitsOfPass = 400;
+/** PGD in 40 steps of .1 from the image itself. */
+export const pgd40Attack: AttackSetting = { name: 'pgd', options: { steps: 40, stepSize: 0.1, randomStart: false } };
 
-/** Units of work of measuring a network. */
-export const unitsOfRow = columns.reduce((sum, { cost }) => sum + cost * unitsOfPass, 0);
+/** What PGD in 40 steps leaves of all images, or of the first. */
+export const pgd40 = (first?: number): Column => ({
+  name: 'pgd40',
+  images: 'validation',
+  ...(first !== undefined && { first }),
+  attack: pgd40Attack,
+  clip: true,
+  cost: 120,
+});
 
-/** Outcomes as text for a file: the bits, eight a byte. */
-function packed(standing: Uint8Array): string {
-  const bytes = new Uint8Array(Math.ceil(standing.length / 8));
-  standing.forEach((bit, at) => (bytes[at >> 3]! |= bit << (at & 7)));
-  return Buffer.from(bytes).toString('base64');
-}
+/** The standard protocol: of what has been looked for here, what a network is left with. */
+export const autoAttack = (first: number): Column => ({
+  name: 'autoAttack',
+  images: 'validation',
+  first,
+  attack: { name: 'autoAttack' },
+  clip: true,
+  cost: 4000,
+});
 
-const unpacked = ({ images, bits }: { images: number; bits: string }): Uint8Array => {
-  const bytes = Buffer.from(bits, 'base64');
-  return Uint8Array.from({ length: images }, (_, at) => (bytes[at >> 3]! >> (at & 7)) & 1);
-};
-
-/** The recipe that a row's Fixed set is made on: the same data and architecture, trained normally. */
-export const usualOf = ({ recipes }: TablePlan, { data, model }: Recipe): Recipe | undefined =>
-  recipes.find((other) => other.data === data && other.model === model && labelOf(other) === 'normal');
-
-/** The outcomes of a network's images in a column of a table; undefined where there is nothing to transfer from. */
-export async function measured(
-  laboratory: Laboratory,
-  table: TablePlan,
-  recipe: Recipe,
-  seed: number,
-  { name, images, attack, transferred, cost }: Column,
-): Promise<Uint8Array | undefined> {
-  const { epsilon } = table;
-  const usual = transferred ? usualOf(table, recipe) : undefined;
-  if (transferred && usual === undefined) return undefined;
-  const kept = await laboratory.ofNetwork(recipe, seed, {
-    name,
-    settings: { images, ...(attack && { attack: attack.name, ...attack.options, norm: 'l2', epsilon }) },
-    ...(usual && { also: { recipe: usual, seed } }),
-    units: cost * unitsOfPass,
-    measure: async (onProgress) => {
-      const { network } = await laboratory.network(recipe, seed);
-      const data = (await laboratory.images(recipe.data, seed))[images];
-      const options: OutcomesOptions = { onProgress, ...laboratory.signal };
-      if (attack !== undefined) {
-        const run = attacks[attack.name] as Attack;
-        const settings = { ...attack.options, norm: 'l2', epsilon } as AttackOptions;
-        options.attack = (model, x, y, shared) => run(model, x, y, { ...settings, ...shared });
-      }
-      if (usual !== undefined) options.source = (await laboratory.network(usual, seed)).network;
-      return { images: data.rows.length, bits: packed(await outcomes(network, data, options)) };
-    },
-  });
-  return unpacked(kept);
-}
+/** The shorter of what FMN and DDN find. */
+export const medianDistance = (first: number): Distance => ({
+  name: 'medianDistance',
+  first,
+  attacks: [{ name: 'fmn' }, { name: 'ddn' }],
+  cost: 700,
+});

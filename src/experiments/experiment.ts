@@ -1,6 +1,6 @@
 /** What an experiment is: rows of figures from networks of a laboratory. */
 import type { Picture } from '../report/picture.js';
-import type { Claim, Figure, PaperResults, ResultRow } from '../report/results.js';
+import type { Claim, Figure, PaperResults, ResultRow, RobustnessRecord } from '../report/results.js';
 import { studentT } from '../report/intervals.js';
 import type { Laboratory } from './laboratory.js';
 import type { Profile, Recipe } from './profiles.js';
@@ -9,6 +9,7 @@ import type { Profile, Recipe } from './profiles.js';
 export interface Findings {
   rows: ResultRow[];
   claims?: Claim[];
+  robustness?: RobustnessRecord[];
   /** Drawings beside those that every result has, named `<experiment>-...`. */
   pictures?: Picture[];
 }

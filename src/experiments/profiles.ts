@@ -3,6 +3,15 @@ import * as methods from '../training/methods.js';
 import type { Method } from '../training/method.js';
 import type { OptimizerChoice, TrainOptions } from '../training/train.js';
 import type * as models from '../nn/models.js';
+import {
+  autoAttack,
+  medianDistance,
+  pgd40,
+  pgd40Attack,
+  type AttackSetting,
+  type Column,
+  type Distance,
+} from './columns.js';
 import type { DataName } from './images.js';
 
 /** How a network of an experiment comes about. */
@@ -32,6 +41,10 @@ export interface TablePlan {
   recipes: readonly Recipe[];
   /** L2 length of the perturbations. */
   epsilon: number;
+  /** Columns of accuracies beside the paper's. */
+  columns?: readonly Column[];
+  /** How far the nearest mistake is, where that is looked for. */
+  distance?: Distance;
 }
 
 /** A set of settings for all experiments. */
@@ -58,6 +71,18 @@ export interface Profile {
   figure2: { images: number };
   cost: { classes: readonly number[]; hidden: readonly number[]; images: number; repeats: number };
   l2: { images: number };
+  robustness: {
+    /** Recipes whose networks are measured, with the first seed. */
+    recipes: readonly Recipe[];
+    /** L2 lengths of the attacks of a given one. */
+    lengths: readonly number[];
+    /** How many of the validation images, the first. */
+    images: number;
+    /** The attacks of a given length, by rank: none leaves more than those of the rank before. */
+    ranks: readonly (readonly AttackSetting[])[];
+    /** The attacks that look for the shortest perturbation. */
+    distances: readonly AttackSetting[];
+  };
 }
 
 /** What a recipe is called in tables and files. */
@@ -85,12 +110,24 @@ const lenet = (method: Method, epochs: number, cost: number, more: Partial<Recip
   model: 'lenet',
 });
 
+/** Algorithm 1 as an attack of its own: linearised anew until the class changes. */
+const iterated = { linearize: 'logits', steps: 50 };
+
+/** The paper's single steps, then attacks of many, the strongest last. */
+const ranks: readonly (readonly AttackSetting[])[] = [
+  [{ name: 'advLossSign' }, { name: 'advLoss' }, { name: 'advAlpha' }],
+  [{ ...pgd40Attack, label: 'pgd40' }],
+  [{ name: 'apgd' }],
+  [{ name: 'autoAttack' }],
+];
+
 const quick: Profile = (() => {
   const normal = mlp(methods.normal(), 5, 10);
   const lwa = mlp(methods.lwa({ epsilon: 1.5 }), 5, 14);
   const lenetNormal = lenet(methods.normal(), 3, 17, {
     choice: 'rate: the better of .05 and .1 on the validation images of seed 0',
   });
+  const lenetLwa = lenet(methods.lwa({ epsilon: 1.5 }), 3, 40);
   const fashion: Partial<Recipe> = { data: 'fashionMnist' };
   const small: Partial<Recipe> = {
     data: 'cifar10',
@@ -98,11 +135,12 @@ const quick: Profile = (() => {
     options: { channels: [8, 16], dense: [64], dropout: 0, initializer: 'heNormal' },
     optimizer: { name: 'sgd', rate: 0.02, momentum: 0.9 },
   };
+  const strong = { columns: [pgd40(500)], distance: medianDistance(100) };
   return {
     name: 'quick',
     seeds: 1,
-    table1: { recipes: [normal, lwa, lenetNormal], epsilon: 1.5 },
-    table2: { recipes: [lenetNormal, lenet(methods.lwa({ epsilon: 1.5 }), 3, 40)], epsilon: 1.5 },
+    table1: { recipes: [normal, lwa, lenetNormal], epsilon: 1.5, ...strong },
+    table2: { recipes: [lenetNormal, lenetLwa], epsilon: 1.5, ...strong },
     fashion: { recipes: [mlp(methods.normal(), 5, 10, fashion), mlp(methods.lwa(), 5, 14, fashion)], epsilon: 1.5 },
     cifar10: {
       recipes: [mlp(methods.normal(), 2, 40, small), mlp(methods.lwa({ epsilon: 0.25 }), 2, 90, small)],
@@ -112,6 +150,13 @@ const quick: Profile = (() => {
     figure2: { images: 1000 },
     cost: { classes: [2, 10, 100], hidden: [1000, 1000], images: 500, repeats: 3 },
     l2: { images: 500 },
+    robustness: {
+      recipes: [lenetNormal, lenetLwa],
+      lengths: [0.5, 1, 1.5],
+      images: 50,
+      ranks,
+      distances: [{ name: 'fmn' }, { name: 'ddn' }, { name: 'fab' }, { name: 'minimal', options: iterated }],
+    },
   };
 })();
 
@@ -172,6 +217,12 @@ const paper: Profile = (() => {
   const further = { seeds: 3 };
   const lenetNormal = lenet(methods.normal(), 5, 22);
   const lenetLwa = lenet(methods.lwa({ epsilon: 1.5 }), 15, 35, { choice: searched('1.5 and 2 with 8 epochs') });
+  /** The most robust network that half an hour on two cores gives. */
+  const lenetPgd = lenet(methods.pgd({ epsilon: 2, steps: 7, clip: [0, 1] }), 30, 120, {
+    training: { averageWeights: 0.999 },
+    seeds: 1,
+  });
+  const strong = { columns: [pgd40(), autoAttack(1000)], distance: medianDistance(1000) };
   return {
     name: 'paper',
     seeds: 5,
@@ -183,8 +234,9 @@ const paper: Profile = (() => {
         mlp(methods.lwa({ epsilon: 1.6, perturbation: 'alpha' }), 4, 35, { label: 'lwaAlpha', ...further }),
       ],
       epsilon: 1.5,
+      ...strong,
     },
-    table2: { recipes: [lenetNormal, lenetLwa], epsilon: 1.5 },
+    table2: { recipes: [lenetNormal, lenetLwa, lenetPgd], epsilon: 1.5, ...strong },
     fashion: {
       recipes: dense({ data: 'fashionMnist', seeds: 3 }, (whole) => Math.ceil(whole / 2)),
       epsilon: 1.5,
@@ -199,6 +251,19 @@ const paper: Profile = (() => {
     figure2: { images: 2000 },
     cost: { classes: [2, 5, 10, 20, 50, 100, 200, 500, 1000], hidden: [1000, 1000], images: 500, repeats: 4 },
     l2: { images: 1000 },
+    robustness: {
+      recipes: [lenetNormal, lenetLwa, lenetPgd],
+      lengths: [0.5, 1, 1.5, 2, 3],
+      images: 500,
+      ranks,
+      distances: [
+        { name: 'fmn' },
+        { name: 'ddn' },
+        { name: 'fab' },
+        { name: 'carliniWagner' },
+        { name: 'minimal', options: iterated },
+      ],
+    },
   };
 })();
 
@@ -216,6 +281,7 @@ const full: Profile = (() => {
     table2,
     fashion: longer(paper.fashion),
     figure1: { ...paper.figure1, recipes: table2.recipes },
+    robustness: { ...paper.robustness, recipes: table2.recipes },
     cifar10: cifar({ channels: [128, 256], dense: [2048, 2048] }, { epochs: 65, rate: 0.025, cost: 8000 }),
   };
 })();

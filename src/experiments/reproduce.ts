@@ -21,6 +21,7 @@ import { figure2 } from './figure2.js';
 import { l2 } from './l2.js';
 import { Laboratory, trainingUnits } from './laboratory.js';
 import { isTable, labelOf, profileOf, profiles, type Profile, type Recipe, type TablePlan } from './profiles.js';
+import { robustness } from './robustness.js';
 import { budgeted, specimens } from './specimens.js';
 import { table1 } from './table1.js';
 import { table2 } from './table2.js';
@@ -33,6 +34,7 @@ const experiments: Record<string, Experiment> = {
   figure2,
   cost,
   l2,
+  robustness,
   claims,
   fashion,
   cifar10,
@@ -239,6 +241,7 @@ export async function* reproduce(
         settings: { ...experiment.settings(profile), ...(networks.length > 0 && { networks }) },
         rows: found.rows,
         ...(found.claims && { claims: found.claims }),
+        ...(found.robustness && { robustness: found.robustness }),
         ...(experiment.paper && { paper: experiment.paper }),
       };
       const path = join(out, `${name}.json`);

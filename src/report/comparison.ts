@@ -1,5 +1,5 @@
 import { accuracy, duration, hasInterval, interval, percent, plainNumber, quantity, significant } from './format.js';
-import { byColumnOrder, displayName, sameName, words } from './names.js';
+import { byColumnOrder, columnLabel, displayName, sameName } from './names.js';
 import type { Figure, ResultFile, ResultRow } from './results.js';
 
 /** A column of a table: an accuracy, the time, or another measure. */
@@ -130,7 +130,7 @@ export function compare(result: ResultFile): Comparison {
   const { common, nameOf } = naming(result, rows);
   const columns: Column[] = [
     ...keysOf(rows, 'accuracy').map((key) => ({ key, label: displayName(key), kind: 'accuracy' as const })),
-    ...keysOf(rows, 'measures').map((key) => ({ key, label: words(key), kind: 'measure' as const })),
+    ...keysOf(rows, 'measures').map((key) => ({ key, label: columnLabel(key), kind: 'measure' as const })),
     ...(rows.some(({ seconds }) => seconds) ? [{ key: 'seconds', label: 'Time', kind: 'seconds' as const }] : []),
   ];
   const figureOf = (row: ResultRow, { kind, key }: Column): Figure | undefined =>

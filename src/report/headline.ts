@@ -140,7 +140,7 @@ function concentrationSentence({ rows }: ResultFile): string | undefined {
  * ```
  */
 export function summarize(result: ResultFile): string | undefined {
-  if (result.claims !== undefined)
+  if (result.claims !== undefined && result.rows.length === 0)
     return `Of ${plural(result.claims.length, 'claim')} of the paper: ${verdictCounts(result.claims)}.`;
   const axis = axisOf(result);
   if (axis === 'epsilon') return curveSentence(result);

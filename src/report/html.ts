@@ -3,10 +3,11 @@ import { list, percent, plural, points } from './format.js';
 import { headline, summarize } from './headline.js';
 import { specimenImages, type Specimen } from './images.js';
 import { dataUri, escapeMarkup } from './markup.js';
-import { displayName, meaningOf, oneLine, titleOf } from './names.js';
+import { columnLabel, displayName, meaningOf, oneLine, titleOf } from './names.js';
 import type { Picture } from './picture.js';
 import { differenceText, probability, weakestText } from './claims.js';
 import type { Claim, ResultFile } from './results.js';
+import { robustnessSection } from './robustness.js';
 import { perturbationKey, specimenWords, type Verdict } from './specimenSheet.js';
 import { STYLE } from './style.js';
 
@@ -100,12 +101,16 @@ function experimentSection(result: ResultFile, pictures: readonly Picture[]): st
     .filter(({ name }) => belongs(name, result.experiment))
     .map(plot)
     .join('\n');
-  const table = result.claims === undefined ? figuresTable(result) : claimsTable(result.claims);
+  const { claims, robustness = [] } = result;
+  // Evaluations in full have tables of their own; claims may stand alone.
+  const tabled = robustness.length === 0 && (claims === undefined || result.rows.length > 0);
+  const table = tabled ? figuresTable(result) : '';
+  const more = [...(claims === undefined ? [] : [claimsTable(claims)]), ...robustness.map(robustnessSection)];
   return `<section id="${escapeMarkup(result.experiment)}">
 <h2>${text(titleOf(result.experiment))}</h2>
 <p class="quiet eyebrow">${text(`${displayName(result.profile)} profile, ${seedList(result)}`)}</p>
 ${sentence === undefined ? '' : `<p class="lead">${text(sentence)}</p>`}
-${axisOf(result) === undefined ? `${table}\n${drawn}` : `${drawn}\n${table}`}
+${[...(axisOf(result) === undefined ? [table, drawn] : [drawn, table]), ...more].filter(Boolean).join('\n')}
 </section>`;
 }
 
@@ -138,12 +143,10 @@ ${specimens.map(specimenFigure).join('\n')}
 }
 
 function readingSection(results: readonly ResultFile[]): string {
-  const known = keysOf(
-    results.flatMap(({ rows }) => rows),
-    'accuracy',
-  ).flatMap((column) => {
+  const rows = results.flatMap((result) => result.rows);
+  const known = [...keysOf(rows, 'accuracy'), ...keysOf(rows, 'measures')].flatMap((column) => {
     const meaning = meaningOf(column);
-    return meaning === undefined ? [] : [[displayName(column), meaning] as const];
+    return meaning === undefined ? [] : [[columnLabel(column), meaning] as const];
   });
   const single = results.some(({ seeds }) => seeds.length === 1);
   return `<section id="reading"><h2>How to read the figures</h2>

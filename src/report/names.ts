@@ -2,7 +2,17 @@
 const plain = (name: string) => name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
 
 /** Columns in the order in which every table and file has them; others follow by name. */
-const COLUMNS = ['validation', 'test', 'fixed', 'advLossSign', 'advLoss', 'advAlpha', 'minimal'].map(plain);
+const COLUMNS = [
+  'validation',
+  'test',
+  'fixed',
+  'advLossSign',
+  'advLoss',
+  'advAlpha',
+  'minimal',
+  'pgd40',
+  'autoAttack',
+].map(plain);
 
 /** Columns of inputs that nobody has attacked, the first the one to quote. */
 const CLEAN = ['validation', 'test'].map(plain);
@@ -28,6 +38,9 @@ const DISPLAY = new Map(
     advAlphaDense: 'Adv_Alpha, all classes',
     fgsm: 'FGSM',
     pgd: 'PGD',
+    pgd40: 'PGD-40',
+    autoAttack: 'AutoAttack',
+    apgd: 'APGD',
     carliniWagner: 'C&W',
     ddn: 'DDN',
     deepFool: 'DeepFool',
@@ -75,9 +88,13 @@ export function words(name: string): string {
   );
 }
 
+/** What a column is called: as people write it, an unknown compound as words. */
+export const columnLabel = (name: string) => DISPLAY.get(plain(name)) ?? words(name);
+
 /** Experiments that are called otherwise than the column, norm or data set of their name. */
 const TITLES = new Map([
   ['l2', 'Is L2 a reasonable measure?'],
+  ['robustness', 'What the networks withstand'],
   ['claims', "The paper's claims"],
   ['fashion', 'Fashion-MNIST'],
 ]);
@@ -95,6 +112,10 @@ const MEANING = new Map(
     advLoss: 'perturbed along the loss gradient',
     advAlpha: 'perturbed towards the class whose linearised boundary is nearest',
     minimal: 'no shorter perturbation found by Algorithm 1 on the logits, linearised anew until the class changes',
+    pgd40: 'perturbed in 40 steps that climb the loss, inside the range of the pixels',
+    autoAttack: 'perturbed by the strongest of the four attacks of AutoAttack, inside the range of the pixels',
+    medianDistance:
+      'half of the images have a nearest mistake within it, by the better of FMN and DDN; 0 for what is wrong already',
   }).map(([name, meaning]) => [plain(name), meaning]),
 );
 

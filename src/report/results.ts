@@ -59,6 +59,42 @@ export interface Claim {
   comparisons: Comparand[];
 }
 
+/** One attack at one length. */
+export interface AttackRecord {
+  attack: string;
+  epsilon: number;
+  accuracy: Figure;
+  attacked: number;
+  distance: boolean;
+  blackBox: boolean;
+  queries: number;
+  backwards: number;
+  seconds: number;
+}
+
+/** What was measured of one network: the result of an evaluation, or the JSON of it, with the network's names. */
+export interface RobustnessRecord {
+  /** The architecture, e.g. `lenet`. */
+  model: string;
+  /** The training method, e.g. `lwa`. */
+  method: string;
+  examples: number;
+  norm: string;
+  clip: readonly [number, number] | null;
+  survivorsOnly: boolean;
+  clean: Figure;
+  robust: readonly AttackRecord[];
+  worst: readonly { epsilon: number; accuracy: Figure }[];
+  distances: readonly {
+    attack: string;
+    examples: number;
+    found: number;
+    median: number | null;
+    quantiles: readonly { part: number; distance: number | null }[];
+  }[];
+  flags: readonly { name: string; message: string }[];
+}
+
 /** Published accuracies to stand beside ours. */
 export interface PaperResults {
   source: string;
@@ -79,6 +115,8 @@ export interface ResultFile {
   settings: Record<string, unknown>;
   rows: ResultRow[];
   claims?: Claim[];
+  /** Evaluations in full, of which the rows are the curves. */
+  robustness?: RobustnessRecord[];
   paper?: PaperResults;
 }
 
@@ -137,6 +175,42 @@ const claim = v.strictObject({
   comparisons: v.array(v.strictObject({ what: name, difference: figure(-Infinity, Infinity), p: proportion })),
 });
 
+const length = v.pipe(finite, v.minValue(0));
+
+const robustness = v.strictObject({
+  model: name,
+  method: name,
+  examples: count,
+  norm: name,
+  clip: v.nullable(v.tuple([finite, finite])),
+  survivorsOnly: v.boolean(),
+  clean: figure(0, 1),
+  robust: v.array(
+    v.strictObject({
+      attack: name,
+      epsilon: length,
+      accuracy: figure(0, 1),
+      attacked: count,
+      distance: v.boolean(),
+      blackBox: v.boolean(),
+      queries: count,
+      backwards: count,
+      seconds: length,
+    }),
+  ),
+  worst: v.array(v.strictObject({ epsilon: length, accuracy: figure(0, 1) })),
+  distances: v.array(
+    v.strictObject({
+      attack: name,
+      examples: count,
+      found: count,
+      median: v.nullable(length),
+      quantiles: v.array(v.strictObject({ part: proportion, distance: v.nullable(length) })),
+    }),
+  ),
+  flags: v.array(v.strictObject({ name, message: name })),
+});
+
 const paper = v.strictObject({
   source: name,
   rows: v.array(
@@ -161,6 +235,7 @@ const resultFile = v.strictObject({
   settings: json,
   rows: v.array(row),
   claims: v.exactOptional(v.array(claim)),
+  robustness: v.exactOptional(v.array(robustness)),
   paper: v.exactOptional(paper),
 });
 
@@ -200,7 +275,7 @@ const figureJson = ({ mean, low, high, n, values }: Figure) => ({ mean, low, hig
 
 /** One spelling for one content: two runs that gave the same can be compared byte by byte. */
 function stringify(file: ResultFile): string {
-  const { format, version, experiment, profile, seeds, environment, settings, rows, claims, paper } = file;
+  const { format, version, experiment, profile, seeds, environment, settings, rows, claims, robustness, paper } = file;
   const ordered = {
     format,
     version,
@@ -226,6 +301,8 @@ function stringify(file: ResultFile): string {
       test,
       comparisons: comparisons.map(({ what, difference, p }) => ({ what, difference: figureJson(difference), p })),
     })),
+    // In the order of the schema, which is that of the type.
+    robustness,
     paper: paper && {
       source: paper.source,
       rows: paper.rows.map(({ method, model, accuracy }) => ({

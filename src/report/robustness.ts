@@ -5,44 +5,8 @@ import { escapeMarkup } from './markup.js';
 import { displayName, oneLine } from './names.js';
 import type { Picture } from './picture.js';
 import { accuracyAgainstLength } from './plots.js';
-import type { Figure } from './results.js';
+import type { AttackRecord, ResultRow, RobustnessRecord } from './results.js';
 import { STYLE } from './style.js';
-
-/** One attack at one length. */
-export interface AttackRecord {
-  attack: string;
-  epsilon: number;
-  accuracy: Figure;
-  attacked: number;
-  distance: boolean;
-  blackBox: boolean;
-  queries: number;
-  backwards: number;
-  seconds: number;
-}
-
-/** What was measured of one network: the result of an evaluation, or the JSON of it, with the network's names. */
-export interface RobustnessRecord {
-  /** The architecture, e.g. `lenet`. */
-  model: string;
-  /** The training method, e.g. `lwa`. */
-  method: string;
-  examples: number;
-  norm: string;
-  clip: readonly [number, number] | null;
-  survivorsOnly: boolean;
-  clean: Figure;
-  robust: readonly AttackRecord[];
-  worst: readonly { epsilon: number; accuracy: Figure }[];
-  distances: readonly {
-    attack: string;
-    examples: number;
-    found: number;
-    median: number | null;
-    quantiles: readonly { part: number; distance: number | null }[];
-  }[];
-  flags: readonly { name: string; message: string }[];
-}
 
 const WORST = 'worst case';
 
@@ -53,6 +17,26 @@ const labelsOf = ({ robust }: RobustnessRecord): string[] => [...new Set(robust.
 /** A step, an evaluation of where it led, and no more. */
 const isSingleStep = ({ distance, blackBox, queries, attacked }: AttackRecord): boolean =>
   !distance && !blackBox && queries <= 2 * attacked;
+
+/** Records as the rows of a result: a point of each network at each length, and where it starts. */
+export const curveRows = (records: readonly RobustnessRecord[]): ResultRow[] =>
+  records.flatMap((record) => {
+    const { model, method, clean, robust, worst } = record;
+    const columns = [...labelsOf(record), WORST];
+    const start = { model, method, epsilon: 0, accuracy: Object.fromEntries(columns.map((name) => [name, clean])) };
+    const points = worst.map(({ epsilon, accuracy }) => ({
+      model,
+      method,
+      epsilon,
+      accuracy: {
+        ...Object.fromEntries(
+          robust.filter((each) => each.epsilon === epsilon).map((each) => [each.attack, each.accuracy]),
+        ),
+        [WORST]: accuracy,
+      },
+    }));
+    return points.some(({ epsilon }) => epsilon === 0) ? points : [start, ...points];
+  });
 
 /**
  * Robust accuracy against the length of the perturbation: one panel per network, one line per attack and one for the
@@ -70,23 +54,6 @@ export async function robustnessCurves(records: readonly RobustnessRecord[]): Pr
       'INVALID_ARGUMENT',
       `robustnessCurves: expected records of one norm, received ${first.norm} and ${other.norm}`,
     );
-  const rows = records.flatMap((record) => {
-    const { model, method, clean, robust, worst } = record;
-    const columns = [...labelsOf(record), WORST];
-    const start = { model, method, epsilon: 0, accuracy: Object.fromEntries(columns.map((name) => [name, clean])) };
-    const points = worst.map(({ epsilon, accuracy }) => ({
-      model,
-      method,
-      epsilon,
-      accuracy: {
-        ...Object.fromEntries(
-          robust.filter((each) => each.epsilon === epsilon).map((each) => [each.attack, each.accuracy]),
-        ),
-        [WORST]: accuracy,
-      },
-    }));
-    return points.some(({ epsilon }) => epsilon === 0) ? points : [start, ...points];
-  });
   return accuracyAgainstLength({
     format: 'sparring-results',
     version: 1,
@@ -95,7 +62,7 @@ export async function robustnessCurves(records: readonly RobustnessRecord[]): Pr
     seeds: [],
     environment: {},
     settings: { norm: first.norm },
-    rows,
+    rows: curveRows(records),
   });
 }
 
@@ -191,7 +158,8 @@ const warnings = ({ flags }: RobustnessRecord): string =>
     : `<h3 class="wrong">Warnings</h3>
 <ul>${flags.map(({ message }) => `<li class="wrong">${escapeMarkup(oneLine(message))}</li>`).join('\n')}</ul>`;
 
-function section(record: RobustnessRecord): string {
+/** What was measured of a network: its warnings, its accuracy by attack, distances and cost. */
+export function robustnessSection(record: RobustnessRecord): string {
   const { examples, norm, clip, survivorsOnly } = record;
   const about = [
     `${examples} inputs`,
@@ -245,7 +213,7 @@ ${STYLE}
 <header><p class="quiet eyebrow">Sparring evaluation</p>
 <h1>What ${names} withstand${records.length === 1 ? 's' : ''}</h1></header>
 <div class="scroll plot" tabindex="0" role="img" aria-label="${escapeMarkup(description)}">${svg}</div>
-${records.map(section).join('\n')}
+${records.map(robustnessSection).join('\n')}
 </main>
 </body>
 </html>

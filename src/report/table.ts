@@ -68,7 +68,14 @@ function blocks(widths: readonly number[], room: number): number[][] {
  * ```
  */
 export function textTable(result: ResultFile): string {
-  if (result.claims !== undefined) return claimsText(result, result.claims);
+  const { claims } = result;
+  if (claims === undefined) return figuresText(result);
+  return result.rows.length === 0
+    ? claimsText(result, claims)
+    : `${figuresText(result)}\n${claimsText(result, claims)}`;
+}
+
+function figuresText(result: ResultFile): string {
   const comparison = compare(result);
   const { columns, lines, decimals, source } = comparison;
   const heading = [titleOf(result.experiment), ...subject(result, comparison)].join(', ');
@@ -169,7 +176,12 @@ const escapeMarkdown = (text: string) => text.replace(/[\\`*|<>[\]]|(?<![\p{L}\p
  * ```
  */
 export function markdownTable(result: ResultFile): string {
-  if (result.claims !== undefined) return claimsMarkdown(result.claims);
+  const { claims } = result;
+  if (claims === undefined) return figuresMarkdown(result);
+  return result.rows.length === 0 ? claimsMarkdown(claims) : `${figuresMarkdown(result)}\n${claimsMarkdown(claims)}`;
+}
+
+function figuresMarkdown(result: ResultFile): string {
   const comparison = compare(result);
   const { columns, lines, decimals, source = '' } = comparison;
   const cell = (value: Cell, column: Column) => {

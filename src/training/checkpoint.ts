@@ -10,6 +10,7 @@ import type { Optimizer } from '../nn/optimizers.js';
 import type { Schedule } from '../nn/schedules.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { AverageWeights } from './average.js';
 import type { BestWeights } from './best.js';
 
 const progressSchema = v.strictObject({
@@ -31,6 +32,7 @@ interface State {
   model: Module;
   optimizer: Optimizer;
   best: BestWeights;
+  average?: AverageWeights;
 }
 
 /** A hash of the examples of a data set. */
@@ -85,10 +87,11 @@ const under = (prefix: string, tensors: Record<string, Tensor>): Record<string, 
 /** Writes the state after an epoch, atomically. */
 export async function writeCheckpoint(
   path: string,
-  { model, optimizer, best }: State,
+  state: State,
   told: Omit<Progress, 'steps' | 'best'>,
 ): Promise<void> {
-  const parts = Object.entries({ model, optimizer, best });
+  const { optimizer, best } = state;
+  const parts = Object.entries<Pick<State['best'], 'stateDict'>>({ ...state });
   const tensors = parts.flatMap(([name, part]) => prefixed(name, part.stateDict()));
   const progress: Progress = { ...told, steps: optimizer.steps, ...(best.chosen && { best: best.chosen }) };
   await saveSafetensors(path, Object.fromEntries(tensors), { metadata: { sparring: JSON.stringify(progress) } });
@@ -102,7 +105,7 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(
   path: string,
-  { model, optimizer, best }: State,
+  { model, optimizer, best, average }: State,
   settings: Progress['settings'],
 ): Promise<Progress | undefined> {
   if (
@@ -134,6 +137,7 @@ export async function readCheckpoint(
     model.loadStateDict(under('model', tensors));
     optimizer.loadStateDict(under('optimizer', tensors));
     optimizer.steps = progress.steps;
+    average?.loadStateDict(under('average', tensors));
     if (progress.best !== undefined) best.take(progress.best, under('best', tensors));
     return progress;
   });

@@ -12,6 +12,7 @@ import { planned } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { accuracy } from './accuracy.js';
+import { AverageWeights } from './average.js';
 import { BestWeights, type Best } from './best.js';
 import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
 import { contentsOf, describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
@@ -53,6 +54,12 @@ export interface TrainOptions {
    * instance. The training ends with the weights of the epoch that is worth most, the first of equals.
    */
   keepBest?: (model: Module, validation: Dataset) => number | Promise<number>;
+  /**
+   * The network ends with an exponential moving average of the weights instead of the last ones, which withstands more as
+   * a rule: how much of the average is kept at each step, .999 for instance. It is the average that is measured after each
+   * epoch, by `validation` and `keepBest` and by whoever looks at the network then.
+   */
+  averageWeights?: number;
   /** A file that keeps the state after each epoch; a training that finds it there goes on from it. */
   checkpoint?: string;
   /** Stops the training between two steps; the iteration throws the signal's reason. */
@@ -133,6 +140,15 @@ const schema = v.strictObject({
   validation: v.optional(dataset),
   keepBest: v.optional(
     v.custom<NonNullable<TrainOptions['keepBest']>>((value) => typeof value === 'function', 'expected a function'),
+  ),
+  averageWeights: v.optional(
+    v.pipe(
+      v.number(),
+      v.check(
+        (decay) => decay >= 0 && decay < 1,
+        ({ input }) => `expected a share of 0 to less than 1, received ${input}`,
+      ),
+    ),
   ),
   checkpoint: v.optional(v.string()),
   signal: v.optional(v.instance(AbortSignal)),
@@ -215,7 +231,19 @@ export async function* train(
   options: TrainOptions = {},
 ): AsyncGenerator<TrainEvent, SummaryEvent, undefined> {
   const parsed = parseOptions(schema, options, 'train');
-  const { epochs, batchSize, seed, signal, augment, unlabelled, validation, keepBest, checkpoint, ...rest } = parsed;
+  const {
+    epochs,
+    batchSize,
+    seed,
+    signal,
+    augment,
+    unlabelled,
+    validation,
+    keepBest,
+    averageWeights,
+    checkpoint,
+    ...rest
+  } = parsed;
   const method = methodOf(rest.method);
   guardData('train', data);
   check(data, method, { augment, unlabelled });
@@ -235,13 +263,16 @@ export async function* train(
   const optimizer: Optimizer = optimizers[name](parameters, settings);
   const examples = new Examples(data);
   const others = unlabelled && new Examples(unlabelled);
+  const average = averageWeights === undefined ? undefined : new AverageWeights(model, averageWeights);
   const varied = (x: Tensor): Tensor => (augment === undefined ? x : augmented(x, augment));
   const update = planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
       const { x, y } = examples.batch(rows);
       const batch = { model, x: varied(x), y };
       const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
-      return learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
+      const made = learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
+      average?.follow(tick);
+      return made;
     }),
   );
   const step = async (rows: Int32Array, rate: number, more?: Int32Array): Promise<number> => {
@@ -275,7 +306,7 @@ export async function* train(
   const best = new BestWeights(model);
   for (const parameter of parameters) inTraining.add(parameter);
   try {
-    const state = { model, optimizer, best };
+    const state = { model, optimizer, best, ...(average && { average }) };
     const identity =
       checkpoint === undefined
         ? {}
@@ -289,6 +320,7 @@ export async function* train(
             schedule: describeSchedule(schedule, steps),
             augment,
             keepBest: keepBest && true,
+            ...(averageWeights !== undefined && { averageWeights }),
             ...(unlabelled && {
               unlabelled: unlabelled.name,
               'contents of the unlabelled examples': contentsOf(unlabelled),
@@ -317,13 +349,16 @@ export async function* train(
         yield { type: 'step', step: optimizer.steps, steps, epoch: epoch + 1, loss, rate };
       }
       model.eval();
+      average?.swap();
       const measured = validation && (await accuracy(model, validation, { ...(signal && { signal }) }));
       const worth = keepBest && (await keepBest(model, validation!));
       if (worth !== undefined) best.offer({ epoch: epoch + 1, worth });
       const seconds = (performance.now() - epochStarted) / 1000;
       figures = { loss: total / data.rows.length, validation: measured && measured.correct / measured.total };
+      average?.swap();
       if (checkpoint !== undefined)
         await writeCheckpoint(checkpoint, state, { settings: identity, epoch: epoch + 1, ...figures });
+      average?.swap();
       yield {
         type: 'epoch',
         epoch: epoch + 1,
@@ -332,7 +367,9 @@ export async function* train(
         ...(worth !== undefined && { worth }),
         seconds,
       };
+      average?.swap();
     }
+    average?.swap();
     best.restore();
   } finally {
     for (const parameter of parameters) inTraining.delete(parameter);
@@ -342,6 +379,7 @@ export async function* train(
     others?.dispose();
     optimizer.dispose();
     best.dispose();
+    average?.dispose();
   }
   const summary: SummaryEvent = {
     type: 'summary',

@@ -1,6 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'tape';
+import { pgd40 } from '../../src/experiments/columns.js';
 import { checkResults, type Checked } from '../../src/experiments/check.js';
 import { readResults, writeResults } from '../../src/report/results.js';
 import { refused } from '../io/refused.js';
@@ -17,7 +18,7 @@ test('checkResults: what was measured comes out again, and what was not is notic
     return found;
   };
   const [found] = await check();
-  t.deepEqual([found!.row, found!.seed, found!.exact, found!.columns.length], ['lenet normal', 0, true, 6]);
+  t.deepEqual([found!.row, found!.seed, found!.exact, found!.columns.length], ['lenet normal', 0, true, 9]);
   t.ok(found!.columns.every(({ expected, received }) => expected === received));
   t.equal(await readFile(path, 'utf8'), before, 'nothing is changed');
 
@@ -35,6 +36,8 @@ test('checkResults: what was measured comes out again, and what was not is notic
   const [first] = tiny.table2.recipes;
   const other = { ...tiny, table2: { recipes: [{ ...first!, epochs: 3 }], epsilon: 0.5 } };
   await refused(t, () => check(other), 'BAD_FILE', /received some that were made with other settings/);
+  const fewer = { ...tiny, table2: { ...tiny.table2, columns: [pgd40(30)] } };
+  await refused(t, () => check(fewer), 'BAD_FILE', /received some that were made with other settings/);
   await refused(
     t,
     () => check(tiny, 'figure1'),

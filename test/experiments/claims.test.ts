@@ -1,5 +1,6 @@
 import test from 'tape';
 import { compared, verdictOf } from '../../src/experiments/claims.js';
+import { claimOf } from '../../src/experiments/robustness.js';
 import { pairedT } from '../../src/report/paired.js';
 
 const comparison = (mean: number, p: number) => ({ what: 'x', difference: { mean, low: mean, high: mean, n: 5 }, p });
@@ -11,6 +12,15 @@ test('verdictOf: all for it, one against it, or neither', (t) => {
   t.equal(verdictOf([comparison(0.1, 0.01), comparison(-0.2, 0.03)]), 'undecided', 'of two, one is that far by chance');
   t.equal(verdictOf([comparison(0, 1)]), 'undecided');
   t.equal(verdictOf([]), 'undecided');
+  t.end();
+});
+
+test('claimOf: an order that may be an equality', (t) => {
+  const verdict = (...comparisons: ReturnType<typeof comparison>[]): string => claimOf('x', comparisons, 'y').verdict;
+  t.equal(verdict(comparison(0, 1), comparison(0.1, 0.5)), 'confirmed', 'none is against it');
+  t.equal(verdict(comparison(0.1, 0.01), comparison(-0.01, 0.5)), 'undecided', 'one is, perhaps by chance');
+  t.equal(verdict(comparison(0.1, 0.01), comparison(-0.01, 0.02)), 'refuted', 'one is, by more than chance');
+  t.equal(verdict(comparison(0.1, 0.01), comparison(-0.01, 0.03)), 'undecided', 'of two, one is that far by chance');
   t.end();
 });
 

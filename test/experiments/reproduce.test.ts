@@ -8,12 +8,12 @@ import { readResults } from '../../src/report/results.js';
 import { wilson, studentT } from '../../src/report/intervals.js';
 import { folder, run, tiny } from './tiny.js';
 
-const all = ['table1', 'table2', 'figure1', 'figure2', 'cost', 'l2', 'claims'];
+const all = ['table1', 'table2', 'figure1', 'figure2', 'cost', 'l2', 'robustness', 'claims'];
 
 test('reproduce: every experiment in one run, and once more from what is kept', async (t) => {
   const out = await folder();
   const { results, events, details } = await run(all, { out });
-  const { table1, table2, figure1, figure2, cost, l2, claims } = results;
+  const { table1, table2, figure1, figure2, cost, l2, robustness, claims } = results;
   const columns = ['advAlpha', 'advLoss', 'advLossSign', 'fixed', 'test', 'validation'];
   t.deepEqual(
     table1!.rows.map(({ method }) => method),
@@ -30,6 +30,34 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
   t.deepEqual(normal!.accuracy.fixed, normal!.accuracy.advLoss, 'the Fixed set is made on Normal itself');
   t.equal((table1!.settings.choices as Record<string, string>)['mlp lwa'], 'guessed');
   t.equal(table2!.paper!.rows.length, 2);
+  for (const { method, accuracy, measures } of table2!.rows) {
+    t.deepEqual(
+      Object.keys(accuracy).sort(),
+      [...columns, 'autoAttack', 'pgd40'].sort(),
+      `${method}: the paper's and more`,
+    );
+    const twenty = accuracy.autoAttack!.values!.map((value) => 20 * value);
+    t.ok(
+      twenty.every((count) => Math.abs(count - Math.round(count)) < 1e-9),
+      `${method}: of 20 images ${twenty.join(', ')}`,
+    );
+    t.ok(accuracy.pgd40!.mean <= accuracy.validation!.mean, 'an attack');
+    const { medianDistance } = measures!;
+    t.ok(
+      medianDistance!.mean > 0 && medianDistance!.mean < 28,
+      `${method}: half have a mistake within ${medianDistance!.mean}`,
+    );
+    t.equal(medianDistance!.values!.length, 2, 'of each seed');
+  }
+  t.deepEqual(table2!.settings.pgd40, {
+    attack: 'pgd',
+    steps: 40,
+    stepSize: 0.1,
+    randomStart: false,
+    clip: 'to the range of the data',
+    images: 'all validation images',
+  });
+  t.equal((table2!.settings.autoAttack as { images: string }).images, 'the first 20 validation images');
 
   t.deepEqual(
     figure1!.rows.slice(0, 5).map(({ epsilon, accuracy }) => [epsilon, Object.keys(accuracy).length]),
@@ -64,18 +92,43 @@ test('reproduce: every experiment in one run, and once more from what is kept', 
   const spared = cost!.rows
     .filter(({ attack }) => attack === 'advAlpha')
     .map(({ measures }) => measures!.backwardRows!.mean);
-  t.ok(spared[0] === 2 && spared[2]! < 8, `the bound leaves ${spared.join(', ')} rows`);
+  t.ok(spared[0] === 1 && spared[2]! < 8, `the bound leaves ${spared.join(', ')} rows`);
   const spot = l2!.rows.find(({ attack }) => attack === 'concentrated')!.measures!;
   t.ok(Math.abs(spot.largestChange!.mean - tiny.table2.epsilon / 3) < 1e-6, 'nine pixels of a third of the length');
   t.ok(Math.abs(spot.energyInOnePercentOfPixels!.mean - 8 / 9) < 1e-6, 'of which eight are a hundredth of the image');
   t.equal(spot.pixelsWithHalfOfTheEnergy!.mean, 5);
+  t.deepEqual(
+    robustness!.rows.map(({ method, epsilon }) => [method, epsilon]),
+    ['normal', 'lwa'].flatMap((method) => [0, 0.5, 1].map((epsilon) => [method, epsilon])),
+    'a curve of each network, with the clean accuracy',
+  );
+  for (const { accuracy } of robustness!.rows)
+    t.ok(accuracy.autoAttack!.mean <= accuracy.pgd40!.mean && accuracy.pgd40!.mean <= accuracy.advLoss!.mean);
+  t.deepEqual(
+    robustness!.robustness!.map(({ method, examples, clip, robust, distances }) => [
+      method,
+      examples,
+      clip,
+      robust.length,
+      distances.map(({ attack }) => attack),
+    ]),
+    ['normal', 'lwa'].map((method) => [method, 12, [0, 1], 2 * 5, ['fmn', 'ddn']]),
+  );
+  t.deepEqual(
+    robustness!.claims!.map(({ comparisons }) => comparisons.length),
+    [2 * 2 * 2, 2 * 2],
+    'each rank beside the one before, at each length, and each distance attack, on each network',
+  );
+  t.equal(robustness!.claims![0]!.verdict, 'confirmed', 'stronger attacks leave no more');
   t.ok(claims!.claims!.length >= 10, `${claims!.claims!.length} claims`);
 
   const files = events.at(-1)!.type === 'report' ? (events.at(-1) as { files: string[] }).files : [];
-  for (const name of [...all.slice(0, 6), 'figure1-lengths', 'l2-pictures', 'specimens'])
+  for (const name of [...all.slice(0, 7), 'figure1-lengths', 'l2-pictures', 'specimens'])
     for (const ending of ['svg', 'png']) t.ok(files.includes(join(out, `${name}.${ending}`)), `${name}.${ending}`);
   const page = await readFile(join(out, 'report.html'), 'utf8');
   for (const name of all) t.ok(page.includes(`<section id="${name}">`), `${name} in the report`);
+  t.match(page, /<h2>LeNet, LWA<\/h2>/, 'each network in full');
+  t.match(page, /Distance to the nearest adversarial input/);
   t.match(page, /<td class="(confirmed|refuted|undecided)">/);
   t.ok(details.some((detail) => detail === 'mlp lwa: epoch 6/6, loss ' || /mlp lwa: epoch 6\/6/.test(detail)));
 

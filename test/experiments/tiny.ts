@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reproduce, type ReproduceEvent, type ReproduceOptions } from '../../src/experiments/reproduce.js';
+import { autoAttack, medianDistance, pgd40, pgd40Attack } from '../../src/experiments/columns.js';
 import type { Profile, Recipe } from '../../src/experiments/profiles.js';
 import type { ResultFile } from '../../src/report/results.js';
 import * as methods from '../../src/training/methods.js';
@@ -32,18 +33,36 @@ export const tiny: Profile = (() => {
     mlp(methods.lwaRep(small)),
     mlp(methods.lwa({ ...small, perturbation: 'alpha' }), { label: 'lwaAlpha', seeds: 1 }),
   ];
+  const strong = {
+    columns: [
+      pgd40(),
+      { ...autoAttack(20), attack: { name: 'autoAttack', options: { steps: 5, queries: 20 } } } as const,
+    ],
+    distance: { ...medianDistance(20), attacks: [{ name: 'fmn', options: { steps: 20 } }, { name: 'ddn' }] } as const,
+  };
   const convolutional = [lenet(methods.normal()), lenet(methods.lwa(small))];
   return {
     name: 'tiny',
     seeds: 2,
     table1: { recipes: dense, epsilon: 0.5 },
-    table2: { recipes: convolutional, epsilon: 0.5 },
+    table2: { recipes: convolutional, epsilon: 0.5, ...strong },
     fashion: { recipes: dense.slice(0, 2), epsilon: 0.5 },
     cifar10: { recipes: dense.slice(0, 1), epsilon: 0.25 },
     figure1: { recipes: convolutional, lengths: [0, 0.5, 1], bins: [0, 0.25, 0.5, 1, 2], distances: 40 },
     figure2: { images: 50 },
     cost: { classes: [2, 5, 10], hidden: [16], images: 10, repeats: 2 },
     l2: { images: 20 },
+    robustness: {
+      recipes: convolutional,
+      lengths: [0.5, 1],
+      images: 12,
+      ranks: [
+        [{ name: 'advLoss' }],
+        [{ ...pgd40Attack, label: 'pgd40' }],
+        [{ name: 'autoAttack', options: { steps: 5, queries: 20 } }],
+      ],
+      distances: [{ name: 'fmn' }, { name: 'ddn' }],
+    },
   };
 })();
 

@@ -93,7 +93,7 @@ test('names: known ones in the paper\u2019s spelling and order, others as they a
   t.equal(columnIndex('Adv_Loss', ['x']), 4, 'a known column has one colour everywhere');
   t.deepEqual(
     ['x', 'y'].map((column) => columnIndex(column, ['advAlpha', 'x', 'y'])),
-    [7, 8],
+    [9, 10],
   );
   t.end();
 });

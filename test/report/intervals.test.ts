@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import test from 'tape';
-import { studentT, wilson } from '../../src/report/intervals.js';
+import { median, studentT, wilson } from '../../src/report/intervals.js';
 import { refused } from '../io/refused.js';
 
 const near = (t: test.Test, actual: number, expected: number, tolerance: number, message: string) =>
@@ -89,4 +89,30 @@ test('studentT: nothing, NaN and infinity are refused', async (t) => {
   await refused(t, () => studentT([]), 'INVALID_ARGUMENT', /received none/);
   await refused(t, () => studentT([1, NaN]), 'NOT_FINITE', /values\[1\]: .* received NaN/);
   await refused(t, () => studentT([Infinity]), 'NOT_FINITE', /values\[0\]/);
+});
+
+test('median: intervals of the tables', async (t) => {
+  // Conover 1999, table A3 (the binomial distribution): the ranks of a 95 % interval of the median.
+  for (const [n, low, high] of [
+    [6, 1, 6],
+    [10, 2, 9],
+    [20, 6, 15],
+    [100, 40, 61],
+  ] as const) {
+    const backwards = Array.from({ length: n }, (_, index) => n - index);
+    t.deepEqual(median(backwards), { mean: (n + 1) / 2, low, high, n }, `${n} values`);
+  }
+  t.deepEqual(median([3, 1, 2]), { mean: 2, low: 1, high: 3, n: 3 }, 'too few for an interval: all that they span');
+  t.deepEqual(median([4]), { mean: 4, low: 4, high: 4, n: 1 });
+  t.deepEqual(median([10, 9, 100]), { mean: 10, low: 9, high: 100, n: 3 }, 'numbers, not words');
+  // At the size of an experiment, as the normal approximation has it: 500 -+ 1.96 * sqrt(1000) / 2.
+  const { low, high } = median(Float64Array.from({ length: 1000 }, (_, index) => index + 1));
+  t.ok(Math.abs(low - 469) <= 1 && Math.abs(high - 532) <= 1, `${low} to ${high} of 1000`);
+  await refused(t, () => median([]), 'INVALID_ARGUMENT', /median: expected at least one value, received none/);
+  await refused(
+    t,
+    () => median([1, Infinity]),
+    'NOT_FINITE',
+    /median: values\[1\]: expected a finite number, received Infinity/,
+  );
 });

@@ -1,12 +1,8 @@
 import test from 'tape';
 import { toPng } from '../../src/report/picture.js';
 import { wilson } from '../../src/report/intervals.js';
-import {
-  renderRobustness,
-  robustnessCurves,
-  type AttackRecord,
-  type RobustnessRecord,
-} from '../../src/report/robustness.js';
+import type { AttackRecord, RobustnessRecord } from '../../src/report/results.js';
+import { renderRobustness, robustnessCurves } from '../../src/report/robustness.js';
 import { refused } from '../adversary/refused.js';
 
 const attack = (name: string, epsilon: number, right: number, more: Partial<AttackRecord> = {}): AttackRecord => ({
