@@ -192,11 +192,11 @@ export function labelled(name: string, labels: Labels): Tensor {
   if (labels instanceof Tensor) return labels;
   if (!Array.isArray(labels) && !ArrayBuffer.isView(labels))
     throw new SparringError('INVALID_ARGUMENT', `${name}: expected labels, received ${shown(labels)}`);
-  const wrong = labels.findIndex((label) => (label | 0) !== label);
+  const wrong = labels.findIndex((label: unknown) => typeof label !== 'number' || (label | 0) !== label);
   if (wrong >= 0)
     throw new SparringError(
       'OUT_OF_RANGE',
-      `${name}: expected labels that are whole numbers, received ${labels[wrong]} for input ${wrong}`,
+      `${name}: expected labels that are whole numbers, received ${shown(labels[wrong])} for input ${wrong}`,
     );
   return tensor(Int32Array.from(labels));
 }
@@ -268,7 +268,8 @@ export function guardLogits(
   rows: Int32Array,
   targets?: Tensor,
 ): number {
-  const logits = model.forward(slice(x, [0], [Math.min(16, x.shape[0]!)]));
+  const some = Math.min(16, x.shape[0]!);
+  const logits = model.forward(slice(x, [0], [some]));
   idOf(logits, `${name}: the network's logits`);
   if (logits.shape.length !== 2 || logits.shape[1]! < 2) {
     throw new SparringError(
@@ -276,6 +277,17 @@ export function guardLogits(
       `${name}: expected a network that gives logits [B, K] with K of at least 2, received [${logits.shape.join(',')}]`,
     );
   }
+  if (logits.shape[0] !== some) {
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `${name}: expected a network that gives a row of logits for each of ${some} inputs, received [${logits.shape.join(',')}]`,
+    );
+  }
+  if (logits.dtype !== 'float32' && logits.dtype !== 'float64')
+    throw new SparringError(
+      'DTYPE_MISMATCH',
+      `${name}: expected logits of float32 or float64, received ${logits.dtype}`,
+    );
   const classes = logits.shape[1]!;
   guardFinite(name, logits, rows);
   const z = logits.data();

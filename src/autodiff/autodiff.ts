@@ -20,8 +20,8 @@ import { Tensor, idOf } from '../tensor/tensor.js';
 /** What a function is differentiated by: a tensor, or an array or record of tensors. */
 export type Differentiable = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>>;
 
-function leaves(name: string, tree: Differentiable): Tensor[] {
-  const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values(tree);
+function leaves(name: string, tree: Differentiable | null | undefined): Tensor[] {
+  const found: Tensor[] = tree instanceof Tensor ? [tree] : Object.values<Tensor>(tree ?? []);
   if (found.length === 0)
     throw new SparringError(
       'INVALID_ARGUMENT',

@@ -64,7 +64,8 @@ function trace(fn: (...inputs: Tensor[]) => PlanOutputs, inputs: readonly Tensor
         .traceBegin(inputs.map((input) => [input.shape, dtypeCode(input.dtype)]))
         .map((entry) => new Tensor(entry));
       const outputs = fn(...stands);
-      if (outputs instanceof Tensor || outputs instanceof Promise) {
+      const given: unknown = outputs;
+      if (typeof given !== 'object' || given === null || given instanceof Tensor || given instanceof Promise) {
         throw new SparringError(
           'INVALID_ARGUMENT',
           'planned: expected a function that returns an array or record of tensors',

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { SparringError } from '../errors.js';
 import { native, type NativeTensor, type NumberArray } from '../native.js';
 

@@ -2,6 +2,7 @@ import test from 'tape';
 import {
   add,
   attacks,
+  cast,
   concat,
   greater,
   log,
@@ -102,6 +103,48 @@ for (const [name, plain] of all) {
       'logits [B, K] with K of at least 2',
       'received [5,1]',
     );
+    await refused(
+      t,
+      'logits of one input for all',
+      () =>
+        attack(
+          network((input) => model.forward(slice(input, [0], [1]))),
+          x,
+          y,
+          { epsilon },
+        ),
+      'SHAPE_MISMATCH',
+      name,
+      'a row of logits for each of 5 inputs, received [1,3]',
+    );
+    await refused(
+      t,
+      'whole numbers as logits',
+      () =>
+        attack(
+          network((input) => cast(model.forward(input), 'int32')),
+          x,
+          y,
+          { epsilon },
+        ),
+      'DTYPE_MISMATCH',
+      name,
+      'expected logits of float32 or float64, received int32',
+    );
+    for (const [label, told] of [
+      ['1', '"1"'],
+      [1n, '1'],
+      [undefined, 'undefined'],
+    ] as const) {
+      const odd = [0, label, 2, 0, 1] as unknown as number[];
+      await refused(
+        t,
+        `labels that are ${typeof label}`,
+        () => attack(model, x, odd, { epsilon }),
+        'OUT_OF_RANGE',
+        `${name}: expected labels that are whole numbers, received ${told} for input 1`,
+      );
+    }
     await refused(
       t,
       'features instead of logits',

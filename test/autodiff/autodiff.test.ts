@@ -258,7 +258,8 @@ test('autodiff: errors', async (t) => {
     'INVALID_ARGUMENT',
     /^grad: expected at least one tensor to differentiate by, received none$/,
   );
-  await refused(t, () => vjp(square, any(3)), 'INVALID_ARGUMENT', /^vjp: expected at least one tensor/);
+  for (const nothing of [3, undefined, null])
+    await refused(t, () => vjp(square, any(nothing)), 'INVALID_ARGUMENT', /^vjp: expected at least one tensor/);
   await refused(
     t,
     () => vjp((y: readonly Tensor[]) => y[0]!, any([x, [x]])),

@@ -251,6 +251,8 @@ test('plan: errors', async (t) => {
     'INVALID_ARGUMENT',
     shape,
   );
+  for (const nothing of [undefined, null, 3])
+    await refused(t, () => planned(() => any(nothing)).sync(), 'INVALID_ARGUMENT', shape, `a plan of ${nothing}`);
   await refused(
     t,
     () => planned(() => [any(3)]).sync(),
