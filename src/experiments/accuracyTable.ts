@@ -10,16 +10,26 @@ import { labelOf, type Profile, type Recipe, type TablePlan } from './profiles.j
 /** How many images stand. */
 export const count = (standing: Uint8Array): number => standing.reduce((sum, one) => sum + one, 0);
 
-/** The row of a network of one seed. */
-async function rowOf(laboratory: Laboratory, table: TablePlan, recipe: Recipe, seed: number): Promise<ResultRow> {
+/** The row of a network of one of the seeds. */
+async function rowOf(
+  laboratory: Laboratory,
+  table: TablePlan,
+  recipe: Recipe,
+  seed: number,
+  seeds: readonly number[],
+): Promise<ResultRow> {
   const { seconds } = await laboratory.network(recipe, seed);
   const accuracy: Record<string, Figure> = {};
   for (const column of columnsOf(table)) {
+    if (!seedsOf(column, seeds).includes(seed)) continue;
     const standing = await measured(laboratory, table, recipe, seed, column);
     if (standing !== undefined) accuracy[column.name] = wilson(count(standing), standing.length);
   }
   const { distance } = table;
-  const measures = distance && { [distance.name]: median(await shortest(laboratory, table, recipe, seed, distance)) };
+  const measures = distance &&
+    seedsOf(distance, seeds).includes(seed) && {
+      [distance.name]: median(await shortest(laboratory, table, recipe, seed, distance)),
+    };
   return {
     model: recipe.model,
     method: labelOf(recipe),
@@ -31,17 +41,19 @@ async function rowOf(laboratory: Laboratory, table: TablePlan, recipe: Recipe, s
 
 /** The columns beyond the paper's as settings of a table, by name. */
 export function furtherOf({ columns = [], distance }: TablePlan): Record<string, unknown> {
-  const accuracies = columns.map(({ name, attack, clip = false, images, first }): [string, unknown] => [
+  const accuracies = columns.map(({ name, attack, clip = false, images, first, seeds }): [string, unknown] => [
     name,
     {
+      ...(seeds !== undefined && { seeds: `the first ${seeds}` }),
       ...(attack && { attack: attack.name, ...attack.options }),
       clip: clip && 'to the range of the data',
       images: first === undefined ? `all ${images} images` : `the first ${first} ${images} images`,
     },
   ]);
   if (distance === undefined) return Object.fromEntries(accuracies);
-  const { name, attacks, first } = distance;
+  const { name, attacks, first, seeds } = distance;
   const settings = {
+    ...(seeds !== undefined && { seeds: `the first ${seeds}` }),
     attacks,
     clip: 'to the range of the data',
     images: `the first ${first} validation images; 0 where misclassified clean`,
@@ -70,7 +82,7 @@ export function accuracyTable(
   return {
     recipes: (profile) => planOf(profile).recipes,
     units: (profile, seeds) =>
-      planOf(profile).recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOfRow(planOf(profile)), 0),
+      planOf(profile).recipes.reduce((sum, recipe) => sum + unitsOfRow(planOf(profile), countOf(recipe, seeds)), 0),
     ...(paper && { paper }),
     settings(profile) {
       const plan = planOf(profile);
@@ -93,7 +105,7 @@ export function accuracyTable(
       const rows: ResultRow[] = [];
       for (const recipe of table.recipes) {
         const each: ResultRow[] = [];
-        for (const seed of seedsOf(recipe, seeds)) each.push(await rowOf(laboratory, table, recipe, seed));
+        for (const seed of seedsOf(recipe, seeds)) each.push(await rowOf(laboratory, table, recipe, seed, seeds));
         rows.push(overSeeds(each));
       }
       return { rows };

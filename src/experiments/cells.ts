@@ -5,6 +5,7 @@ import { take } from '../data/dataset.js';
 import { evaluate } from '../evaluation/evaluate.js';
 import { outcomes, type OutcomesOptions } from '../evaluation/outcomes.js';
 import { paperColumns, type Column, type Distance } from './columns.js';
+import { countOf } from './experiment.js';
 import type { Laboratory } from './laboratory.js';
 import { labelOf, type Recipe, type TablePlan } from './profiles.js';
 
@@ -21,9 +22,12 @@ export const unitsOf = ({ cost, first = usualImages }: { cost: number; first?: n
 /** All columns of accuracies of a table. */
 export const columnsOf = ({ columns = [] }: TablePlan): readonly Column[] => [...paperColumns, ...columns];
 
-/** Units of work of measuring a network of a table. */
-export const unitsOfRow = (table: TablePlan): number =>
-  [...columnsOf(table), ...(table.distance ? [table.distance] : [])].reduce((sum, each) => sum + unitsOf(each), 0);
+/** Units of work of measuring the networks of a row of a table, one a seed. */
+export const unitsOfRow = (table: TablePlan, networks: number): number =>
+  [...columnsOf(table), ...(table.distance ? [table.distance] : [])].reduce(
+    (sum, each) => sum + countOf(each, networks) * unitsOf(each),
+    0,
+  );
 
 /** Outcomes as text for a file: the bits, eight a byte. */
 function packed(standing: Uint8Array): string {

@@ -16,6 +16,8 @@ export interface Column {
   images: 'validation' | 'test';
   /** How many of them, the first; all by default. */
   first?: number;
+  /** With how many of the seeds, the first, it is measured; with all by default. */
+  seeds?: number;
   /** The attack; none for clean images. */
   attack?: AttackSetting;
   /** Whether attacked images stay in the range of the data. The paper's perturbations are not held to it. */
@@ -31,6 +33,8 @@ export interface Distance {
   name: string;
   /** How many of the validation images, the first. */
   first: number;
+  /** With how many of the seeds, the first, it is measured; with all by default. */
+  seeds?: number;
   attacks: readonly AttackSetting[];
   /** About how long an image takes beside a clean one. */
   cost: number;
@@ -67,10 +71,11 @@ export const pgd40 = (first?: number): Column => ({
 });
 
 /** The standard protocol: of what has been looked for here, what a network is left with. */
-export const autoAttack = (first: number): Column => ({
+export const autoAttack = (first: number, seeds?: number): Column => ({
   name: 'autoAttack',
   images: 'validation',
   first,
+  ...(seeds !== undefined && { seeds }),
   attack: { name: 'autoAttack' },
   clip: true,
   cost: 4000,

@@ -29,11 +29,14 @@ export interface Experiment {
   paper?: PaperResults;
 }
 
-/** Those of the seeds that a recipe is trained with. */
-export const seedsOf = <T>({ seeds }: Recipe, all: readonly T[]): readonly T[] => all.slice(0, seeds ?? all.length);
+/** What is done with some of the seeds, the first, or with all: a recipe's training, a column's measurement. */
+type Repeated = Pick<Recipe, 'seeds'>;
 
-/** How many networks of a recipe there are with so many seeds. */
-export const countOf = ({ seeds }: Recipe, all: number): number => Math.min(all, seeds ?? all);
+/** Those of the seeds that something is done with. */
+export const seedsOf = <T>({ seeds }: Repeated, all: readonly T[]): readonly T[] => all.slice(0, seeds ?? all.length);
+
+/** How often something is done with so many seeds. */
+export const countOf = ({ seeds }: Repeated, all: number): number => Math.min(all, seeds ?? all);
 
 /** The figures of several seeds as one: Student's interval over the seeds, and each seed's own. One stays as it is. */
 export function merged(figures: readonly Figure[]): Figure {
@@ -42,9 +45,13 @@ export function merged(figures: readonly Figure[]): Figure {
   return { ...studentT(values), values };
 }
 
+/** Each figure over the seeds that have it. */
 function mergedRecord(records: readonly Record<string, Figure>[]): Record<string, Figure> {
   return Object.fromEntries(
-    Object.keys(records[0]!).map((key) => [key, merged(records.map((record) => record[key]!))]),
+    Object.keys(records[0]!).map((key) => [
+      key,
+      merged(records.flatMap(({ [key]: figure }) => (figure === undefined ? [] : [figure]))),
+    ]),
   );
 }
 
@@ -58,6 +65,6 @@ export function overSeeds(rows: readonly ResultRow[]): ResultRow {
     ...first,
     accuracy: mergedRecord(rows.map(({ accuracy }) => accuracy)),
     ...(seconds && { seconds: merged(rows.map((row) => row.seconds!)) }),
-    ...(measures && { measures: mergedRecord(rows.map((row) => row.measures!)) }),
+    ...(measures && { measures: mergedRecord(rows.map((row) => row.measures ?? {})) }),
   };
 }

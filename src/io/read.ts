@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { SparringError } from '../errors.js';
@@ -16,14 +16,16 @@ export function errorCode(error: unknown): string {
 }
 
 /**
- * Reads a whole file.
+ * Reads a whole file. A device is refused: some never end.
  *
  * @throws NOT_FOUND when there is none, BAD_FILE when it cannot be read.
  */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
+    if ((await stat(path)).isCharacterDevice()) throw badFile(path, 'expected a file, received a device');
     return await readFile(path);
   } catch (cause) {
+    if (cause instanceof SparringError) throw cause;
     if (errorCode(cause) === 'ENOENT') throw new SparringError('NOT_FOUND', `${path}: no such file`, { cause });
     throw badFile(path, `cannot be read (${errorCode(cause)})`, cause);
   }

@@ -135,8 +135,9 @@ export interface AdversarialInputsOptions {
  *
  * const model = models.mlp({ inputs: 8, hidden: [16], classes: 3, seed: 1 });
  * const [x, y] = [uniform([4, 8], { seed: 2 }), zeros([4], { dtype: 'int32' })];
- * const pgd = planned((x, y) => adversarialInputs(model, x, y, { epsilon: 0.5, steps: 10, stepSize: 0.1, clip: [0, 1] }));
- * console.log((await pgd(x, y)).shape); // [4, 8]
+ * const pgd = planned((x, y) => [adversarialInputs(model, x, y, { epsilon: 0.5, steps: 10, stepSize: 0.1, clip: [0, 1] })]);
+ * const [adversarial] = await pgd(x, y);
+ * console.log(adversarial.shape); // [4, 8]
  * ```
  */
 export function adversarialInputs(model: Module, x: Tensor, y: Tensor, options: AdversarialInputsOptions): Tensor {

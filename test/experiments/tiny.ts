@@ -36,7 +36,7 @@ export const tiny: Profile = (() => {
   const strong = {
     columns: [
       pgd40(),
-      { ...autoAttack(20), attack: { name: 'autoAttack', options: { steps: 5, queries: 20 } } } as const,
+      { ...autoAttack(20, 1), attack: { name: 'autoAttack', options: { steps: 5, queries: 20 } } } as const,
     ],
     distance: { ...medianDistance(20), attacks: [{ name: 'fmn', options: { steps: 20 } }, { name: 'ddn' }] } as const,
   };

@@ -15,6 +15,7 @@ test('readBytes: a missing file and one that cannot be read', async (t) => {
   t.deepEqual([...(await readBytes(join(dir, 'a')))], [97, 98, 99]);
   await refused(t, () => readBytes(join(dir, 'b')), 'NOT_FOUND', /b: no such file/);
   await refused(t, () => readBytes(dir), 'BAD_FILE', /cannot be read \(EISDIR\)/);
+  await refused(t, () => readBytes('/dev/zero'), 'BAD_FILE', /expected a file, received a device/);
   await rm(dir, { recursive: true });
 });
 
