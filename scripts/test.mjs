@@ -2,7 +2,7 @@
 // TAP goes to a log; the terminal gets one line per file, every failure in full, and last `N passed, N failed`.
 
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,13 +11,17 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const log = join(root, 'build', 'test.tap');
 const minutesPerFile = 10;
 
+/** The tests in the files and folders that are named, or in all. */
 function testFiles() {
-  if (process.argv.length > 2) return process.argv.slice(2).map((file) => relative(root, resolve(file)));
-  const folder = join(root, 'test');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join('test', name))
+  const named = process.argv.slice(2).map((name) => relative(root, resolve(name)));
+  return (named.length > 0 ? named : ['test'])
+    .flatMap((name) =>
+      statSync(join(root, name), { throwIfNoEntry: false })?.isDirectory()
+        ? readdirSync(join(root, name), { recursive: true })
+            .filter((file) => file.endsWith('.test.ts'))
+            .map((file) => join(name, file))
+        : [name],
+    )
     .sort();
 }
 
