@@ -2,9 +2,9 @@
  * Matrix products.
  *
  * On x86-64 with AVX2 they are our own: every number of the result is a sum whose order depends on k alone, so that a row
- * is the same to the bit in any batch of two or more, on any number of threads, and in the shapes of training they are
- * faster than OpenBLAS's. Elsewhere OpenBLAS computes them, whose kernels are made for each machine, and everywhere the
- * products with a vector.
+ * is the same to the bit in any batch (of two or more, where `b` is transposed), on any number of threads, and in the
+ * shapes of training they are faster than OpenBLAS's. Elsewhere OpenBLAS computes them, whose kernels are made for each
+ * machine, and everywhere the products of a vector with the rows of a matrix.
  *
  * A block of `a` is packed into tiles of rows and stays in the second-level cache; the columns of `b` go by it in narrow
  * panels, each packed just before it is used, so that it is still in the nearest cache.
@@ -147,12 +147,13 @@ void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Ma
 namespace {
 
 /**
- * Our kernels, or null where OpenBLAS computes a product: on machines that we have none for, and where one operand is a
- * vector. Nothing of the other is then read twice, so that there is no use in tiles.
+ * Our kernels, or null where OpenBLAS computes a product: on machines that we have none for, and where a vector meets a
+ * matrix along its rows. Nothing of the matrix is then read twice, and to turn it for tiles takes longer than to add up each
+ * row as it lies.
  */
 template <class T>
-const GemmKernels<T>* kernelsOf(int64_t m, int64_t n) {
-  return m == 1 || n == 1 ? nullptr : gemmKernels<T>();
+const GemmKernels<T>* kernelsOf(int64_t m, int64_t n, bool transposedB) {
+  return n == 1 || (m == 1 && transposedB) ? nullptr : gemmKernels<T>();
 }
 
 template <class T>
@@ -169,13 +170,13 @@ void multiply(const GemmKernels<T>* kernels, int64_t m, int64_t n, int64_t k, Ma
 
 template <class T>
 void gemmSerial(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  multiply(kernelsOf<T>(m, n), m, n, k, a, b, start, c, cStride);
+  multiply(kernelsOf<T>(m, n, b.transposed), m, n, k, a, b, start, c, cStride);
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
   // Chosen before the split, which may leave a thread a single row.
-  const GemmKernels<T>* kernels = kernelsOf<T>(m, n);
+  const GemmKernels<T>* kernels = kernelsOf<T>(m, n, b.transposed);
   if (m * n * k < parallelWork || threadCount() == 1) {
     multiply(kernels, m, n, k, a, b, start, c, cStride);
     return;

@@ -1,6 +1,7 @@
 import test from 'tape';
 import {
   add,
+  adversarialInputs,
   cos,
   datasets,
   div,
@@ -25,6 +26,7 @@ import {
   uniform,
   vjp,
   type LwaOptions,
+  type Method,
   type NormName,
   type Tensor,
 } from '../../src/index.js';
@@ -214,6 +216,43 @@ test('lwa: options', async (t) => {
     'train: method: expected one of',
     "did you mean 'lwa'?",
   );
+});
+
+test('lwa: leaving out classes that cannot win changes nothing, while the weights move', async (t) => {
+  const { train: data } = await datasets.sample();
+  const epsilon = 0.6;
+  const allClasses: Method = {
+    name: 'allClasses',
+    settings: {},
+    prepare: ({ model, x, y }) => {
+      const adversarial = adversarialInputs(model, x, y, { epsilon, direction: 'alpha' });
+      return () => nn.crossEntropyLoss(model.forward(adversarial), y);
+    },
+  };
+  const networks = {
+    mlp: () => models.mlp({ hidden: [24, 20], dropout: 0.1, seed: 1 }),
+    lenet: () => models.lenet({ filters: [3, 4], dense: 16, seed: 1 }),
+  };
+  for (const [name, fresh] of Object.entries(networks)) {
+    const [ours, theirs] = [fresh(), fresh()];
+    // Fast enough that the bounds are computed again and again, and in between hold for weights that have moved.
+    const options = { epochs: 3, batchSize: 25, seed: 3, optimizer: { name: 'sgd', rate: 0.1 } } as const;
+    const first = ours.stateDict();
+    const before = scope(() =>
+      Object.fromEntries(Object.entries(first).map(([key, value]) => [key, [...value.data()]])),
+    );
+    await finish(ours, data, { ...options, method: methods.lwa({ epsilon, perturbation: 'alpha' }) });
+    await finish(theirs, data, { ...options, method: allClasses });
+    const [a, b] = [ours.stateDict(), theirs.stateDict()];
+    for (const [key, value] of Object.entries(a)) {
+      const apart = farthest([...value.data()] as number[], [...b[key]!.data()] as number[]);
+      const moved = farthest([...value.data()] as number[], before[key]! as number[]);
+      t.ok(moved > 0.001, `${name}, ${key}: learned, by ${moved}`);
+      t.ok(apart <= 1e-5, `${name}, ${key}: the same but for ${apart}`);
+    }
+    ours.dispose();
+    theirs.dispose();
+  }
 });
 
 test('lwa: both perturbations train, in every norm, and make the network withstand more', async (t) => {
