@@ -1,7 +1,11 @@
 /**
- * How the lengths that LWA and PGD training learn with are chosen: candidates are trained on the training images of seed 0
- * and measured on its validation images, never on the test images. `node scripts/search.mjs --model mlp --epochs 12 1.5 1.7 2`
- * prints a line for each length; `--method pgd --steps 7 --average 0.999 --clip` looks at PGD training.
+ * How the settings of training methods are chosen: candidates are trained on the training images of seed 0 and measured on
+ * its validation images, never on the test images. It prints a line for each length:
+ *
+ *     node scripts/search.mjs --epochs 12 1.5 1.6 1.7 2
+ *     node scripts/search.mjs --model lenet --network '{"activation":"tanh"}' --epochs 15 1.5 1.6
+ *     node scripts/search.mjs --method lwaRep --settings '{"layer":"1"}' --epochs 4 1.5 3
+ *     node scripts/search.mjs --model lenet --method pgd --settings '{"steps":7,"clip":[0,1]}' --average 0.999 1.8 2
  */
 import { parseArgs } from 'node:util';
 import { datasets, evaluate, methods, models, split, train } from '../dist/index.js';
@@ -10,12 +14,11 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     model: { type: 'string', default: 'mlp' },
-    epochs: { type: 'string', default: '12' },
-    dropout: { type: 'string', default: '0' },
+    network: { type: 'string', default: '{}' },
     method: { type: 'string', default: 'lwa' },
-    steps: { type: 'string', default: '1' },
+    settings: { type: 'string', default: '{}' },
+    epochs: { type: 'string', default: '12' },
     average: { type: 'string' },
-    clip: { type: 'boolean' },
   },
 });
 const epochs = Number(values.epochs);
@@ -23,8 +26,8 @@ const { train: all } = await datasets.mnist();
 const [examples, validation] = split(all, { sizes: [50000, 10000], seed: 0 });
 const average = values.average === undefined ? {} : { averageWeights: Number(values.average) };
 for (const epsilon of positionals.map(Number)) {
-  const model = models[values.model]({ dropout: Number(values.dropout), seed: 0 });
-  const method = methods[values.method]({ epsilon, steps: Number(values.steps), ...(values.clip && { clip: [0, 1] }) });
+  const model = models[values.model]({ ...JSON.parse(values.network), seed: 0 });
+  const method = methods[values.method]({ epsilon, ...JSON.parse(values.settings) });
   const optimizer = { name: 'sgd', rate: 0.1, momentum: 0.9 };
   for await (const event of train(model, examples, { method, epochs, optimizer, seed: 0, ...average })) {
     if (event.type === 'epoch') console.error(`${epsilon}: epoch ${event.epoch}, loss ${event.loss.toFixed(3)}`);
