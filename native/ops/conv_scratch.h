@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace sparring {
@@ -30,10 +31,12 @@ enum class ConvScratch {
 template <class T, ConvScratch use>
 T* convScratch(int64_t size) {
   static thread_local std::vector<T> memory;
-  constexpr uintptr_t line = 64;
-  const size_t needed = static_cast<size_t>(size) + line / sizeof(T) + 1;
+  constexpr size_t line = 64;
+  const size_t needed = static_cast<size_t>(size) + line / sizeof(T);
   if (memory.size() < needed) memory.resize(needed);
-  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(memory.data()) + line - 1) / line * line);
+  void* begin = memory.data();
+  size_t room = memory.size() * sizeof(T);
+  return static_cast<T*>(std::align(line, static_cast<size_t>(size) * sizeof(T), begin, room));
 }
 
 }  // namespace sparring

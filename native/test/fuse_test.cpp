@@ -28,6 +28,7 @@ struct Traced {
     };
     eager = apply(inputs);
     std::vector<Tensor> placeholders;
+    placeholders.reserve(inputs.size());
     for (const Tensor& input : inputs) placeholders.push_back(Tensor::placeholder(input.type()));
     std::vector<Tensor> outputs;
     std::vector<Instruction> calls;
@@ -49,7 +50,7 @@ Value relu(const Value& x) { return ops::one("relu", {}, x); }
 
 /** With zeros, what is no number, and what is infinite among its numbers. */
 Tensor specialTensor(const Shape& shape, DType dtype, uint32_t seed) {
-  const Tensor result = randomTensor(shape, dtype, seed);
+  Tensor result = randomTensor(shape, dtype, seed);
   dispatchFloat(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T specials[] = {T{0}, -T{0}, std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity()};
