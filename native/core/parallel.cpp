@@ -82,7 +82,7 @@ class ThreadPool {
 
  private:
   static constexpr int closed = 1 << 30;
-  static constexpr int spins = 4000;
+  static constexpr int spins = 16000;
 
   void work() {
     for (;;) {
