@@ -246,7 +246,7 @@ test('lwa: leaving out classes that cannot win changes nothing, while the weight
     const [a, b] = [ours.stateDict(), theirs.stateDict()];
     for (const [key, value] of Object.entries(a)) {
       const apart = farthest([...value.data()] as number[], [...b[key]!.data()] as number[]);
-      const moved = farthest([...value.data()] as number[], before[key]! as number[]);
+      const moved = farthest([...value.data()] as number[], before[key]!);
       t.ok(moved > 0.001, `${name}, ${key}: learned, by ${moved}`);
       t.ok(apart <= 1e-5, `${name}, ${key}: the same but for ${apart}`);
     }
