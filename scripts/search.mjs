@@ -5,7 +5,8 @@
  *     node scripts/search.mjs --epochs 12 1.5 1.6 1.7 2
  *     node scripts/search.mjs --model lenet --network '{"activation":"tanh"}' --epochs 15 1.5 1.6
  *     node scripts/search.mjs --method lwaRep --settings '{"layer":"1"}' --epochs 4 1.5 3
- *     node scripts/search.mjs --model lenet --method pgd --settings '{"steps":7,"clip":[0,1]}' --average 0.999 1.8 2
+ *     node scripts/search.mjs --model lenet --method pgd --settings '{"steps":7,"clip":[0,1]}' --training '{"averageWeights":0.999}' 1.8 2
+ *     node scripts/search.mjs --optimizer '{"weightDecay":0.0005}' 1.5
  */
 import { parseArgs } from 'node:util';
 import { datasets, evaluate, methods, models, split, train } from '../dist/index.js';
@@ -18,18 +19,19 @@ const { values, positionals } = parseArgs({
     method: { type: 'string', default: 'lwa' },
     settings: { type: 'string', default: '{}' },
     epochs: { type: 'string', default: '12' },
-    average: { type: 'string' },
+    optimizer: { type: 'string', default: '{}' },
+    training: { type: 'string', default: '{}' },
   },
 });
 const epochs = Number(values.epochs);
 const { train: all } = await datasets.mnist();
 const [examples, validation] = split(all, { sizes: [50000, 10000], seed: 0 });
-const average = values.average === undefined ? {} : { averageWeights: Number(values.average) };
+const training = JSON.parse(values.training);
 for (const epsilon of positionals.map(Number)) {
   const model = models[values.model]({ ...JSON.parse(values.network), seed: 0 });
   const method = methods[values.method]({ epsilon, ...JSON.parse(values.settings) });
-  const optimizer = { name: 'sgd', rate: 0.1, momentum: 0.9 };
-  for await (const event of train(model, examples, { method, epochs, optimizer, seed: 0, ...average })) {
+  const optimizer = { name: 'sgd', rate: 0.1, momentum: 0.9, ...JSON.parse(values.optimizer) };
+  for await (const event of train(model, examples, { method, epochs, optimizer, seed: 0, ...training })) {
     if (event.type === 'epoch') console.error(`${epsilon}: epoch ${event.epoch}, loss ${event.loss.toFixed(3)}`);
   }
   const epsilons = [1.5];

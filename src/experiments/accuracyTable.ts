@@ -105,7 +105,10 @@ export function accuracyTable(
       const rows: ResultRow[] = [];
       for (const recipe of table.recipes) {
         const each: ResultRow[] = [];
-        for (const seed of seedsOf(recipe, seeds)) each.push(await rowOf(laboratory, table, recipe, seed, seeds));
+        for (const seed of seedsOf(recipe, seeds)) {
+          each.push(await rowOf(laboratory, table, recipe, seed, seeds));
+          await laboratory.release();
+        }
         rows.push(overSeeds(each));
       }
       return { rows };

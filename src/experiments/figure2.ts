@@ -48,6 +48,7 @@ export const figure2: Experiment = {
       const each: ResultRow[][] = [];
       for (const seed of seedsOf(recipe, seeds)) {
         const epochs = await laboratory.followed<Record<string, Figure>>(recipe, seed);
+        await laboratory.release();
         each.push(
           epochs.map((accuracy, index) => ({
             model: recipe.model,

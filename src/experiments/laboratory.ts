@@ -1,6 +1,6 @@
 /** What the experiments share: the images, networks that are trained once, and cells that are measured once. */
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { datasets, type TrainTest } from '../data/datasets.js';
 import { SparringError } from '../errors.js';
 import { writeFileAtomic } from '../io/atomic.js';
@@ -89,6 +89,8 @@ const wholeTime = (spent: readonly number[], epochs: number): number =>
 /** Trains what the experiments need, and measures it, each once. */
 export class Laboratory {
   readonly #networks = new Map<string, Promise<Trained>>();
+  /** Networks that are trained and in their files, in memory or not. */
+  readonly #filed = new Set<string>();
   readonly #published = new Map<DataName, Promise<TrainTest>>();
   readonly #followers = new Map<string, Follower<unknown>>();
   /** What was measured in this run, or taken over: settings and value as JSON. */
@@ -132,7 +134,7 @@ export class Laboratory {
       network.dispose();
       this.#networks.delete(name);
       await this.#setAside(name);
-      this.#networks.set(name, this.#trained(recipe, seed, join(this.options.folder, `${name}.safetensors`)));
+      this.#networks.set(name, this.#trained(recipe, seed, name));
     }
   }
 
@@ -141,12 +143,36 @@ export class Laboratory {
     return { ...settings, epoch, network: identity(recipe, seed) };
   }
 
-  /** The network of a recipe and a seed, trained at the first call. */
+  /** The network of a recipe and a seed, trained at the first call; it is the caller's until it is released. */
   network(recipe: Recipe, seed: number): Promise<Trained> {
     const name = networkName(recipe, seed);
     let network = this.#networks.get(name);
-    if (network === undefined) this.#networks.set(name, (network = this.#kept(recipe, seed, name)));
+    if (network === undefined) {
+      network = this.#filed.has(name) ? this.#read(name) : this.#kept(recipe, seed, name);
+      this.#networks.set(name, network);
+    }
     return network;
+  }
+
+  /** Frees the networks in memory: one that is asked for again is read back from its file. */
+  async release(): Promise<void> {
+    const networks = [...this.#networks.values()];
+    this.#networks.clear();
+    for (const trained of networks) {
+      await trained.then(
+        ({ network }) => network.dispose(),
+        () => undefined,
+      );
+    }
+  }
+
+  #path(name: string): string {
+    return join(this.options.folder, `${name}.safetensors`);
+  }
+
+  async #read(name: string): Promise<Trained> {
+    const { network, training } = await loadNetwork(this.#path(name));
+    return { network, seconds: Number(training.seconds) };
   }
 
   /** What is measured of the network of a recipe and a seed. */
@@ -223,9 +249,8 @@ export class Laboratory {
   }
 
   async #kept(recipe: Recipe, seed: number, name: string): Promise<Trained> {
-    const path = join(this.options.folder, `${name}.safetensors`);
     if (this.options.resume) {
-      const earlier = await loadNetwork(path).catch((error: unknown) => {
+      const earlier = await loadNetwork(this.#path(name)).catch((error: unknown) => {
         if (error instanceof SparringError && error.code === 'NOT_FOUND') return undefined;
         throw error;
       });
@@ -233,12 +258,13 @@ export class Laboratory {
         const { seconds, ...training } = earlier.training;
         if (same({ model: earlier.model, options: earlier.options, training }, plain(identity(recipe, seed)))) {
           this.options.report(`${recipe.model} ${labelOf(recipe)}`, trainingUnits(recipe), 'trained before');
+          this.#filed.add(name);
           return { network: earlier.network, seconds: Number(seconds) };
         }
         earlier.network.dispose();
       }
     }
-    return this.#trained(recipe, seed, path);
+    return this.#trained(recipe, seed, name);
   }
 
   /** Moves what there is of a network to the folder `earlier`, which keeps one generation. */
@@ -250,10 +276,10 @@ export class Laboratory {
     for (const cell of [...this.#cells.keys()]) if (cell.startsWith(`${name}.`)) this.#cells.delete(cell);
   }
 
-  async #trained(recipe: Recipe, seed: number, path: string): Promise<Trained> {
+  async #trained(recipe: Recipe, seed: number, name: string): Promise<Trained> {
     const { report, resume } = this.options;
     const { model, method, epochs, batchSize, optimizer, cost, training: more = {} } = recipe;
-    const name = basename(path, '.safetensors');
+    const path = this.#path(name);
     const what = `${model} ${labelOf(recipe)}`;
     const checkpoint = `${path}.checkpoint`;
     if (!resume) await this.#setAside(name);
@@ -296,17 +322,8 @@ export class Laboratory {
       network.dispose();
       throw error;
     }
+    this.#filed.add(name);
     await rm(checkpoint, { force: true });
     return { network, seconds: wholeTime(spent, epochs) };
-  }
-
-  /** Frees the networks. */
-  async dispose(): Promise<void> {
-    for (const trained of this.#networks.values()) {
-      await trained.then(
-        ({ network }) => network.dispose(),
-        () => undefined,
-      );
-    }
   }
 }

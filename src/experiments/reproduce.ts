@@ -230,6 +230,7 @@ export async function* reproduce(
     for (const name of names) {
       const experiment = experiments[name]!;
       const found: Findings = yield* progress.during(experiment.measure(laboratory, seeds));
+      await laboratory.release();
       const networks = experiment.recipes(profile).map((recipe) => describeRecipe(recipe, seeds.length));
       const result: ResultFile = {
         format: 'sparring-results',
@@ -255,7 +256,7 @@ export async function* reproduce(
     const ordered = Object.keys(experiments).flatMap((name) => results.get(name) ?? []);
     yield { type: 'report', files: await writeReport(out, { results: ordered, specimens: shown, pictures }) };
   } finally {
-    await laboratory.dispose();
+    await laboratory.release();
   }
 }
 
