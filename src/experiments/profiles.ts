@@ -215,18 +215,19 @@ const paper: Profile = (() => {
     }),
   ];
   const further = { seeds: 1 };
-  // The authors' activation. By it, and on the validation images of seed 0, a network withstands more than with ReLU.
-  const tanh: Partial<Recipe> = { options: { activation: 'tanh' } };
-  const lenetNormal = lenet(methods.normal(), 5, 22, tanh);
-  const lenetLwa = lenet(methods.lwa({ epsilon: 1.4 }), 16, 35, {
-    ...tanh,
+  // The authors' activation. The training images are shifted at random by up to a pixel, for every method alike.
+  const shifted: Partial<Recipe> = { options: { activation: 'tanh' }, training: { augment: { crop: 1 } } };
+  const lenetNormal = lenet(methods.normal(), 5, 22, shifted);
+  const lenetLwa = lenet(methods.lwa({ epsilon: 1.5 }), 14, 35, {
+    ...shifted,
     choice:
-      'on the validation images of seed 0 (scripts/search.mjs): after 5 epochs at length 1.5 tanh withstood more than ReLU; ' +
-      'after 15 epochs 1.6 gave up accuracy on clean images, so it is a shorter length',
+      'on the validation images of seed 0 (scripts/search.mjs): without shifts the accuracy on clean images stayed between ' +
+      '.992 and .993 at lengths 1.2, 1.4 and 1.6, with and without weight decay; with them 14 epochs gave .9936 with tanh ' +
+      'at 1.5 and .9938 with ReLU at 1.6, tanh above in what it withstands of one step, ReLU in what it withstands of 40',
   });
   /** The most robust network that some minutes on two cores give. */
   const lenetPgd = lenet(methods.pgd({ epsilon: 2, steps: 7, clip: [0, 1] }), 6, 120, {
-    ...tanh,
+    ...shifted,
     training: { averageWeights: 0.999 },
     seeds: 1,
   });
@@ -245,19 +246,29 @@ const paper: Profile = (() => {
       epsilon: 1.5,
       ...strong,
     },
-    table2: { recipes: [lenetNormal, lenetLwa, lenetPgd], epsilon: 1.5, ...strong },
+    table2: {
+      recipes: [
+        lenetNormal,
+        lenet(methods.dropout({ rate: 0.5 }), 5, 24, { ...shifted, ...further }),
+        lenet(methods.goodfellow({ epsilon: 1.5 }), 8, 45, { ...shifted, ...further }),
+        lenetLwa,
+        lenetPgd,
+      ],
+      epsilon: 1.5,
+      ...strong,
+    },
     fashion: {
       recipes: dense({ data: 'fashionMnist', seeds: 3 }, (whole) => Math.ceil(whole / 2)),
       epsilon: 1.5,
     },
     cifar10: cifar({ channels: [16, 32], dense: [256, 256] }, { epochs: 20, rate: 0.02, cost: 100 }),
     figure1: {
-      recipes: [lenetNormal, lenetLwa],
+      recipes: [lenetNormal, lenetLwa].map((recipe) => ({ ...recipe, ...further })),
       lengths: steps(8, 0.5),
       bins: steps(32, 0.125),
       distances: 1000,
     },
-    figure2: { images: 2000 },
+    figure2: { images: 1000 },
     cost: { classes: [2, 5, 10, 20, 50, 100, 200, 500, 1000], hidden: [1000, 1000], images: 500, repeats: 4 },
     l2: { images: 1000 },
     robustness: {

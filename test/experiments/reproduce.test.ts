@@ -5,6 +5,7 @@ import { overSeeds } from '../../src/experiments/experiment.js';
 import { experimentNames, reproduce } from '../../src/experiments/reproduce.js';
 import { profiles } from '../../src/experiments/profiles.js';
 import { readResults } from '../../src/report/results.js';
+import { memory } from '../../src/tensor/scope.js';
 import { wilson, studentT } from '../../src/report/intervals.js';
 import { folder, run, tiny } from './tiny.js';
 
@@ -184,6 +185,19 @@ test('reproduce: an interrupted run goes on, and a new one keeps what it left', 
   t.match(anew.notes[0]!, /keeps an interrupted run \(while it trained sample-lenet-lwa-0\), which --resume would/);
   t.ok((await readdir(join(out, 'networks', 'earlier'))).includes('sample-lenet-lwa-0.safetensors.checkpoint'));
   await Promise.all([out, elsewhere].map((dir) => rm(dir, { recursive: true })));
+});
+
+test('reproduce: networks are in memory only while their row is measured', async (t) => {
+  const out = await folder();
+  const before = memory().tensors;
+  let most = 0;
+  for await (const event of reproduce(['table1'], { profile: { ...tiny, seeds: 3 }, out })) {
+    if (event.type === 'progress') most = Math.max(most, memory().tensors - before);
+    if (event.type === 'result') t.equal(memory().tensors, before, 'none is left');
+  }
+  const [networks, parameters] = [5 * 3 + 1, 6];
+  t.ok(most > 0 && most < (networks / 2) * parameters, `at most ${most} tensors were alive`);
+  await rm(out, { recursive: true });
 });
 
 test('reproduce: learning curves of networks that were trained without them', async (t) => {
