@@ -341,6 +341,11 @@ export async function benchPeers({
   };
 }
 
+/** How a comparison was timed, in words. */
+export const timingOf = ({ threads, rounds }: PeersResult['settings']): string =>
+  `${String(threads)} ${threads === 1 ? 'thread' : 'threads'}, float32, ` +
+  (rounds === 1 ? 'one round in turn' : `medians of ${String(rounds)} rounds in turn`);
+
 /** The ratios of a comparison as a picture; none when PyTorch was not there. */
 export async function peersPicture({
   workloads,
@@ -352,7 +357,7 @@ export async function peersPicture({
   return ratioBars({
     name: 'peers',
     title: "How many times as long PyTorch's best takes",
-    subtitle: `${String(settings['threads'])} threads of ${String(cpu)}, float32; medians of ${String(settings['rounds'])} rounds in turn`,
+    subtitle: `${String(cpu)}; ${timingOf(settings)}`,
     rows,
   });
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { bench, chosen, studies, suites } from '../bench/index.js';
 import { profile, type Profile } from '../bench/profile.js';
-import { benchPeers, peersPicture, type PeersResult } from '../bench/peers.js';
+import { benchPeers, peersPicture, timingOf, type PeersResult } from '../bench/peers.js';
 import type { Study } from '../bench/study.js';
 import { environment } from '../environment.js';
 import { ensureWritable, writeFileAtomic } from '../io/atomic.js';
@@ -72,7 +72,7 @@ function peersTable({ workloads }: PeersResult): string[][] {
 /** What the columns of a comparison mean, and how it was measured. */
 const legend = ({ machineGflops, settings }: PeersResult): string[] => [
   `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s`,
-  `${String(settings['threads'])} threads, float32, medians of ${String(settings['rounds'])} rounds in turn`,
+  timingOf(settings),
 ];
 
 /** A comparison as text: one line per workload, and what is missing. */

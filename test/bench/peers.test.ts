@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { compared, peers, peersPicture, Samples } from '../../src/bench/peers.js';
+import { compared, peers, peersPicture, Samples, timingOf } from '../../src/bench/peers.js';
 import { writeMaterial } from '../../src/bench/trained.js';
 import { peersMarkdown, peersText } from '../../src/cli/bench.js';
 import { loadSafetensors, memory, models, saveSafetensors, scope } from '../../src/index.js';
@@ -16,6 +16,7 @@ test('a comparison is a table, and tells what is missing', (t) => {
   t.equal(lines[1], '  mlp_train_b128      12.50          20.00   1.60           25.00      75 %');
   t.equal(lines[2], '  lenet_infer_b1     0.4000         0.2000   0.50          0.3000      10 %');
   t.ok(lines.includes('2 threads, float32, medians of 3 rounds in turn'), 'how it was measured');
+  t.equal(timingOf({ threads: 1, rounds: 1 }), '1 thread, float32, one round in turn');
   t.ok(
     lines.includes('TensorFlow.js is not installed; to time it too: npm ci --ignore-scripts --prefix bench/peers'),
     'the command that installs a missing peer',
