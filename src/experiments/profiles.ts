@@ -226,9 +226,11 @@ const paper: Profile = (() => {
       'at 1.5 and .9938 with ReLU at 1.6, tanh above in what it withstands of one step, ReLU in what it withstands of 40',
   });
   /** The most robust network that some minutes on two cores give. */
-  const lenetPgd = lenet(methods.pgd({ epsilon: 2, steps: 7, clip: [0, 1] }), 6, 120, {
-    ...shifted,
-    training: { averageWeights: 0.999 },
+  const lenetPgd = lenet(methods.pgd({ epsilon: 2, steps: 5, clip: [0, 1] }), 12, 90, {
+    training: { ...shifted.training, averageWeights: 0.999 },
+    choice:
+      'on the validation images of seed 0 (scripts/search.mjs): after 4 epochs, without shifts, ReLU and tanh withstood PGD-40 ' +
+      'alike (.8835 and .8853), and ReLU is the faster',
     seeds: 1,
   });
   /** On fewer images than the paper's columns where an attack takes thousands of passes, and with one seed where it takes minutes. */
@@ -258,10 +260,10 @@ const paper: Profile = (() => {
       ...strong,
     },
     fashion: {
-      recipes: dense({ data: 'fashionMnist', seeds: 3 }, (whole) => Math.ceil(whole / 2)),
+      recipes: dense({ data: 'fashionMnist', ...further }, (whole) => Math.ceil(whole / 2)),
       epsilon: 1.5,
     },
-    cifar10: cifar({ channels: [16, 32], dense: [256, 256] }, { epochs: 20, rate: 0.02, cost: 100 }),
+    cifar10: cifar({ channels: [12, 24], dense: [128, 128] }, { epochs: 8, rate: 0.02, cost: 60 }),
     figure1: {
       recipes: [lenetNormal, lenetLwa].map((recipe) => ({ ...recipe, ...further })),
       lengths: steps(8, 0.5),
