@@ -1,6 +1,6 @@
 /**
- * Projections onto balls and onto hyperplanes inside a box, in the three norms. Where the textbook sorts breakpoints, these
- * bisect between them a fixed number of times, and what the last bracket leaves open is interpolated: constraints are met
+ * Projections onto balls and onto hyperplanes inside a box, in the three norms. For L1, where the textbook sorts breakpoints,
+ * these bisect between them a fixed number of times, and what the last bracket leaves open is interpolated: constraints are met
  * to rounding, lengths are the least to float32's precision. All work on rows [B, D]; radii and offsets are [B, 1].
  */
 import * as ops from '../tensor/ops.js';
@@ -61,36 +61,34 @@ export function projectedOnPlane(
   offset: Tensor,
   { norm, clip }: { norm: Norm; clip?: readonly [number, number] | undefined },
 ): Tensor {
-  const largest = nonZero(most(ops.abs(w)));
-  const scaled = ops.div(w, largest);
+  const sizes = ops.abs(w);
+  const largest = nonZero(most(sizes));
+  const scaled = ops.div(sizes, largest);
+  const a = ops.where(ops.less(scaled, 2 ** -30), 0, scaled);
   const need = ops.minimum(ops.div(ops.abs(offset), largest), longest);
-  const sizes = ops.abs(scaled);
-  const a = ops.where(ops.less(sizes, 2 ** -30), 0, sizes);
-  const way = ops.mul(ops.sign(a), ops.mul(ops.sign(offset), ops.sign(scaled)));
+  const way = ops.where(a, ops.mul(ops.sign(w), ops.sign(offset)), 0);
   // What one coordinate could do alone bounds it also without a box.
-  const alone = ops.where(a, ops.div(need, nonZero(a)), 0);
-  const toWall =
-    clip === undefined ? alone : ops.where(ops.greater(way, 0), ops.affine(x, -1, clip[1]), ops.affine(x, 1, -clip[0]));
-  const room = ops.mul(ops.abs(way), ops.minimum(ops.relu(toWall), alone));
+  const alone = ops.div(need, a);
+  const toWall = (box: readonly [number, number]): Tensor =>
+    ops.relu(ops.where(ops.greater(way, 0), ops.affine(x, -1, box[1]), ops.affine(x, 1, -box[0])));
+  const room = ops.where(a, clip === undefined ? alone : ops.minimum(toWall(clip), alone), 0);
   const gain = ops.mul(a, room);
-  const within = ops.less(need, total(gain));
+  if (norm.name === 'l1') return ops.mul(way, largestFirst(a, room, gain, need));
+  const theta = ops.waterLevel(norm.name === 'l2' ? ops.square(a) : a, gain, need);
+  return ops.mul(way, ops.minimum(norm.name === 'l2' ? ops.mul(a, theta) : theta, room));
+}
 
-  const isL1 = norm.name === 'l1';
-  const each = norm.name === 'l2' ? a : ops.abs(way);
-  const slope = ops.mul(a, each);
-  const unbounded = ops.div(need, nonZero(total(slope)));
-  const farthest = most(ops.div(room, nonZero(each)));
-  // θ falls for L1 and grows for the others, from what is too little to what is enough.
-  let [less, more] = isL1 ? [most(a), ops.affine(most(a), 2 ** -31)] : [unbounded, ops.maximum(unbounded, farthest)];
-  const gained = (theta: Tensor): Tensor =>
-    total(isL1 ? ops.where(ops.greater(a, theta), gain, 0) : ops.minimum(ops.mul(slope, theta), gain));
+/** The sizes of d in L1: the room of the coordinates of the largest a, as many as it takes; of the last of them a part. */
+function largestFirst(a: Tensor, room: Tensor, gain: Tensor, need: Tensor): Tensor {
+  const of = (amounts: Tensor, theta: Tensor): Tensor => ops.where(ops.greater(a, theta), amounts, 0);
+  const gained = (theta: Tensor): Tensor => total(of(gain, theta));
+  // θ falls from what is too little to what is enough.
+  let [less, more] = [most(a), ops.affine(most(a), 2 ** -31)];
   for (let round = 0; round < bisections; round++) {
     const middle = ops.mul(ops.sqrt(less), ops.sqrt(more));
     const enough = ops.greater(gained(middle), need);
     [less, more] = [ops.where(enough, less, middle), ops.where(enough, middle, more)];
   }
-  const moved = (theta: Tensor): Tensor =>
-    isL1 ? ops.where(ops.greater(a, theta), room, 0) : ops.minimum(ops.mul(each, theta), room);
-  const size = between(moved(less), moved(more), { less: gained(less), more: gained(more), wanted: need });
-  return ops.mul(way, ops.where(within, size, room));
+  const size = between(of(room, less), of(room, more), { less: gained(less), more: gained(more), wanted: need });
+  return ops.where(ops.less(need, total(gain)), size, room);
 }
