@@ -3,9 +3,10 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
+import { project } from './ball.js';
 import { guardClasses, lossNames, type LossName } from './losses.js';
-import { asRows, norms } from './norms.js';
-import { project, randomInBall, streams, unit } from './projection.js';
+import { asRows, norms, unit } from './norms.js';
+import { randomInBall, streams } from './randomPoints.js';
 import {
   defineSearch,
   eotEntry,

@@ -27,9 +27,10 @@ import {
   type Labels,
   type Target,
 } from './attack.js';
+import type { Region } from './ball.js';
 import { lead, losses, type AttackLoss, type Goal, type LossName } from './losses.js';
 import { asRows } from './norms.js';
-import { streams, type Region } from './projection.js';
+import { streams } from './randomPoints.js';
 
 /** Options of every iterative attack. */
 export interface SearchOptions extends AttackOptions {

@@ -3,8 +3,8 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
+import { project } from './ball.js';
 import { asRows, nonZero, type Norm } from './norms.js';
-import { project } from './projection.js';
 import {
   defineSearch,
   glance,

@@ -1,47 +1,13 @@
 /**
- * Projections onto balls and onto hyperplanes inside a box, in the three norms. For L1, where the textbook sorts breakpoints,
- * these bisect between them a fixed number of times, and what the last bracket leaves open is interpolated: constraints are met
- * to rounding, lengths are the least to float32's precision. All work on rows [B, D]; radii and offsets are [B, 1].
+ * Hyperplanes, and the shortest way there inside a box, in the three norms. What decides how far each coordinate goes is one
+ * number a row. For L2 and L∞ it is found exactly; for L1, where the textbook sorts the coordinates, by bisection between
+ * them, and what the last bracket leaves open is interpolated.
  */
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { longest, nonZero, type Norm } from './norms.js';
+import { longest, nonZero, total, type Norm } from './norms.js';
 
-const bisections = 28;
-
-const total = (rows: Tensor): Tensor => ops.sum(rows, { axes: [-1], keepDims: true });
 const most = (rows: Tensor): Tensor => ops.max(rows, { axes: [-1], keepDims: true });
-
-/** The sums of amounts at both ends of a bracket, brought to a sum between them. */
-function between(less: Tensor, more: Tensor, sums: { less: Tensor; more: Tensor; wanted: Tensor }): Tensor {
-  const part = ops.div(ops.sub(sums.wanted, sums.less), nonZero(ops.sub(sums.more, sums.less)));
-  return ops.add(less, ops.mul(ops.clamp(part, { low: 0, high: 1 }), ops.sub(more, less)));
-}
-
-/**
- * The points of a ball around 0 that are nearest to rows in the L2 norm: rows inside stay as they are. L2 scales, L∞ cuts
- * off, L1 takes from every coordinate what brings the sum down to the radius (Duchi et al. 2008).
- *
- * @param rows - [B, D].
- * @param radius - [B, 1].
- */
-export function projectedOnBall(rows: Tensor, radius: Tensor, norm: Norm): Tensor {
-  if (norm.name === 'linf') return ops.maximum(ops.minimum(rows, radius), ops.neg(radius));
-  const lengths = ops.reshape(norm.length(rows), radius.shape);
-  const isInside = ops.lessEqual(lengths, radius);
-  if (norm.name === 'l2') return ops.where(isInside, rows, ops.mul(rows, ops.div(radius, nonZero(lengths))));
-  const sizes = ops.abs(rows);
-  const left = (taken: Tensor): Tensor => ops.relu(ops.sub(sizes, taken));
-  let [less, more] = [most(sizes), ops.mul(lengths, 0)];
-  for (let round = 0; round < bisections; round++) {
-    const middle = ops.affine(ops.add(less, more), 0.5);
-    const exceeds = ops.greater(total(left(middle)), radius);
-    [less, more] = [ops.where(exceeds, less, middle), ops.where(exceeds, middle, more)];
-  }
-  const [low, high] = [left(less), left(more)];
-  const kept = between(low, high, { less: total(low), more: total(high), wanted: radius });
-  return ops.where(isInside, rows, ops.mul(ops.sign(rows), kept));
-}
 
 /**
  * The shortest d, in the norm, with w·d = offset and x + d inside the box; where the box does not reach the hyperplane,
@@ -77,6 +43,14 @@ export function projectedOnPlane(
   const theta = ops.waterLevel(norm.name === 'l2' ? ops.square(a) : a, gain, need);
   return ops.mul(way, ops.minimum(norm.name === 'l2' ? ops.mul(a, theta) : theta, room));
 }
+
+/** The sums of amounts at both ends of a bracket, brought to a sum between them. */
+function between(less: Tensor, more: Tensor, sums: { less: Tensor; more: Tensor; wanted: Tensor }): Tensor {
+  const part = ops.div(ops.sub(sums.wanted, sums.less), nonZero(ops.sub(sums.more, sums.less)));
+  return ops.add(less, ops.mul(ops.clamp(part, { low: 0, high: 1 }), ops.sub(more, less)));
+}
+
+const bisections = 28;
 
 /** The sizes of d in L1: the room of the coordinates of the largest a, as many as it takes; of the last of them a part. */
 function largestFirst(a: Tensor, room: Tensor, gain: Tensor, need: Tensor): Tensor {
