@@ -70,7 +70,7 @@ export const noise: DefinedAttack<NoiseOptions, SearchResult> = defineSearch<typ
       return judged(
         given as unknown as Standing,
         at,
-        glance(model, seed, at, { rows: rows!, tick: tick! }),
+        glance(model, { seed }, at, { rows: rows!, tick: tick! }),
         goalOf(given),
       );
     });

@@ -117,7 +117,7 @@ function climb(
     };
   });
   const last = onRecords(plan, ({ y, goal, rows, tick, at, ...standing }) => {
-    const seen = glance(model, seed, at!, { rows: rows!, tick: tick! });
+    const seen = glance(model, { eot, seed }, at!, { rows: rows!, tick: tick! });
     return judged(standing as Standing, at!, seen, goalOf({ y: y!, goal: goal! }));
   });
   return async (examples, standing, logits) => {

@@ -163,15 +163,17 @@ export function look(
   };
 }
 
-/** The logits of points [B, ...], the `tick`-th time. */
+/** The logits of points [B, ...], the `tick`-th time; with `eot` the means over as many evaluations. */
 export const glance = (
   model: Target,
-  seed: number,
+  { eot = 1, seed }: Omit<Look, 'loss'>,
   points: Tensor,
   { rows, tick }: Record<string, Tensor>,
 ): Pick<View, 'logits' | 'evaluations'> => ({
-  logits: withRandomness({ seed, rows: rows!, tick: tick!, stream: streams.network }, () => model.forward(points)),
-  evaluations: 1,
+  logits: withRandomness({ seed, rows: rows!, tick: tick!, stream: streams.network }, () =>
+    mean(Array.from({ length: eot }, () => model.forward(points))),
+  ),
+  evaluations: eot,
 });
 
 /** Marks [B] as masks of points [B, ...]. */

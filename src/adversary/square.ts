@@ -295,7 +295,7 @@ export const square: DefinedAttack<SquareOptions, SearchResult> = defineSearch<t
         const next = isFirst ? how.begin(draw, images, given) : how.move(draw, images, given, here);
         const rowsOf = asRows(ops.broadcastTo(next, shape), shape.slice(1));
         const at = project(x!, ops.affine(rowsOf, epsilon), region);
-        return judged(standing, at, glance(model, seed, at, { rows: rows!, tick: tick! }), goalOf(given));
+        return judged(standing, at, glance(model, { seed }, at, { rows: rows!, tick: tick! }), goalOf(given));
       });
     const [first, later] = [move(true), move(false)];
     return async (examples, standing) => {
