@@ -138,7 +138,7 @@ export type { AttackLoss, Goal, LossName, LossValue } from './adversary/losses.j
 export type { NoiseOptions } from './adversary/noise.js';
 export { norms, perturbed, type Norm } from './adversary/norms.js';
 export type { GradientStepsOptions, MomentumOptions, PgdOptions } from './adversary/pgd.js';
-export { project, type Region } from './adversary/projection.js';
+export { project, type Region } from './adversary/ball.js';
 export {
   defineSearch,
   searchEntries,

@@ -4,9 +4,10 @@ import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensor } from '../tensor/tensor.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
+import { project, type Region } from './ball.js';
 import { guardClasses, largest, losses, without, type LossName } from './losses.js';
-import { asRows } from './norms.js';
-import { keepLargest, project, randomDirection, streams, type Region } from './projection.js';
+import { asRows, total } from './norms.js';
+import { randomDirection, streams } from './randomPoints.js';
 import {
   defineSearch,
   eotEntry,
@@ -64,6 +65,22 @@ function stages(norm: Region['norm'], steps: number): { factor: number; steps: n
 
 const entriesMoved = (at: Tensor, x: Tensor): Tensor =>
   ops.sum(ops.notEqual(asRows(ops.sub(at, x), x.shape.slice(1)), 0), { axes: [-1] });
+
+/** The rows with all but about the `counts` [B, 1] largest entries of each set to 0. */
+function keepLargest(rows: Tensor, counts: Tensor): Tensor {
+  const sizes = ops.abs(rows);
+  let low = ops.zeros([rows.shape[0]!, 1], { dtype: rows.dtype });
+  let high = ops.max(sizes, { axes: [-1], keepDims: true });
+  const wanted = ops.cast(counts, rows.dtype);
+  // The largest threshold that as many entries reach as are wanted, by halving.
+  for (let round = 0; round < 32; round++) {
+    const middle = ops.affine(ops.add(low, high), 0.5);
+    const enough = ops.greaterEqual(total(ops.greaterEqual(sizes, middle)), wanted);
+    low = ops.where(enough, middle, low);
+    high = ops.where(enough, high, middle);
+  }
+  return ops.where(ops.greaterEqual(sizes, low), rows, 0);
+}
 
 /** What a run knows of each example besides its standing. */
 interface Run extends Standing {

@@ -51,6 +51,11 @@ export interface AttackResult {
   backwards: Tensor;
   /** 1 where the network gave logits that are not finite during the attack, so that the rest tells little; int32 [B]. */
   failed?: Tensor;
+  /**
+   * Of an attack that is made of several: 1 where one without gradients succeeded on what all those with gradients had left;
+   * int32 [B].
+   */
+  blackBoxOnly?: Tensor;
 }
 
 const range = v.pipe(

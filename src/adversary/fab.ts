@@ -17,8 +17,8 @@ import {
   type Found,
   type Given,
 } from './distance.js';
+import { projectedOnPlane } from './hyperplane.js';
 import { asRows, nonZero } from './norms.js';
-import { projectedOnPlane } from './projections.js';
 
 /** Options of {@link fab}. */
 export interface FabOptions extends DistanceOptions {

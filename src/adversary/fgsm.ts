@@ -17,10 +17,10 @@ import {
   type BatchAttack,
   type Labels,
 } from './attack.js';
+import { project } from './ball.js';
 import type { BudgetedOptions } from './budgeted.js';
 import { losses } from './losses.js';
-import { asRows } from './norms.js';
-import { project, unit } from './projection.js';
+import { asRows, unit } from './norms.js';
 import { overPoints } from './search.js';
 
 /** Options of {@link fgm}. */

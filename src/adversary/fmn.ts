@@ -4,6 +4,7 @@ import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { atLeastOne, targetsEntry } from './attack.js';
+import { projectedOnBall } from './ball.js';
 import {
   between,
   cosine,
@@ -19,7 +20,6 @@ import {
   type TargetedOptions,
 } from './distance.js';
 import { asRows, longest, norms } from './norms.js';
-import { projectedOnBall } from './projections.js';
 
 /** Options of {@link fmn}. */
 export interface FmnOptions extends TargetedOptions {

@@ -4,6 +4,7 @@ import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { atLeastOne, seedEntry, targetsEntry } from './attack.js';
+import { projectedOnBall } from './ball.js';
 import {
   asColumn,
   defineDistanceAttack,
@@ -17,7 +18,6 @@ import {
   type TargetedOptions,
 } from './distance.js';
 import { asRows, nonZero, norms } from './norms.js';
-import { projectedOnBall } from './projections.js';
 
 /** Options of {@link hopSkipJump}. */
 export interface HopSkipJumpOptions extends TargetedOptions {

@@ -2,7 +2,9 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
-import { project, randomInBall, streams, unit } from './projection.js';
+import { project } from './ball.js';
+import { unit } from './norms.js';
+import { randomInBall, streams } from './randomPoints.js';
 import {
   defineSearch,
   glance,
@@ -68,7 +70,7 @@ export const noise: DefinedAttack<NoiseOptions, SearchResult> = defineSearch<typ
       return judged(
         given as unknown as Standing,
         at,
-        glance(model, seed, at, { rows: rows!, tick: tick! }),
+        glance(model, { seed }, at, { rows: rows!, tick: tick! }),
         goalOf(given),
       );
     });

@@ -51,6 +51,14 @@ export const norms: Record<NormName, Norm> = Object.fromEntries(
   ]),
 ) as unknown as Record<NormName, Norm>;
 
+/** The rows brought to length 1 in the norm; 0 stays 0. */
+export function unit(rows: Tensor, norm: Norm): Tensor {
+  return ops.div(rows, ops.reshape(nonZero(norm.length(rows)), [rows.shape[0]!, 1]));
+}
+
+/** The sum of each row, [..., D] to [..., 1]. */
+export const total = (rows: Tensor): Tensor => ops.sum(rows, { axes: [-1], keepDims: true });
+
 /** Each example as one row: [..., B, ...example] to [..., B, D], for inputs [B, ...example]. */
 export function asRows(x: Tensor, example: readonly number[]): Tensor {
   const width = example.reduce((product, length) => product * length, 1);

@@ -3,9 +3,10 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
+import { project } from './ball.js';
 import { guardClasses, lossNames, type LossName } from './losses.js';
-import { asRows, norms } from './norms.js';
-import { project, randomInBall, streams, unit } from './projection.js';
+import { asRows, norms, unit } from './norms.js';
+import { randomInBall, streams } from './randomPoints.js';
 import {
   defineSearch,
   eotEntry,
@@ -116,7 +117,7 @@ function climb(
     };
   });
   const last = onRecords(plan, ({ y, goal, rows, tick, at, ...standing }) => {
-    const seen = glance(model, seed, at!, { rows: rows!, tick: tick! });
+    const seen = glance(model, { eot, seed }, at!, { rows: rows!, tick: tick! });
     return judged(standing as Standing, at!, seen, goalOf({ y: y!, goal: goal! }));
   });
   return async (examples, standing, logits) => {

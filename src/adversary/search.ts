@@ -27,9 +27,10 @@ import {
   type Labels,
   type Target,
 } from './attack.js';
+import type { Region } from './ball.js';
 import { lead, losses, type AttackLoss, type Goal, type LossName } from './losses.js';
 import { asRows } from './norms.js';
-import { streams, type Region } from './projection.js';
+import { streams } from './randomPoints.js';
 
 /** Options of every iterative attack. */
 export interface SearchOptions extends AttackOptions {
@@ -162,15 +163,17 @@ export function look(
   };
 }
 
-/** The logits of points [B, ...], the `tick`-th time. */
+/** The logits of points [B, ...], the `tick`-th time; with `eot` the means over as many evaluations. */
 export const glance = (
   model: Target,
-  seed: number,
+  { eot = 1, seed }: Omit<Look, 'loss'>,
   points: Tensor,
   { rows, tick }: Record<string, Tensor>,
 ): Pick<View, 'logits' | 'evaluations'> => ({
-  logits: withRandomness({ seed, rows: rows!, tick: tick!, stream: streams.network }, () => model.forward(points)),
-  evaluations: 1,
+  logits: withRandomness({ seed, rows: rows!, tick: tick!, stream: streams.network }, () =>
+    mean(Array.from({ length: eot }, () => model.forward(points))),
+  ),
+  evaluations: eot,
 });
 
 /** Marks [B] as masks of points [B, ...]. */

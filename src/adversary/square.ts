@@ -3,8 +3,8 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
 import { atLeastOne, type DefinedAttack } from './attack.js';
+import { project } from './ball.js';
 import { asRows, nonZero, type Norm } from './norms.js';
-import { project } from './projection.js';
 import {
   defineSearch,
   glance,
@@ -295,7 +295,7 @@ export const square: DefinedAttack<SquareOptions, SearchResult> = defineSearch<t
         const next = isFirst ? how.begin(draw, images, given) : how.move(draw, images, given, here);
         const rowsOf = asRows(ops.broadcastTo(next, shape), shape.slice(1));
         const at = project(x!, ops.affine(rowsOf, epsilon), region);
-        return judged(standing, at, glance(model, seed, at, { rows: rows!, tick: tick! }), goalOf(given));
+        return judged(standing, at, glance(model, { seed }, at, { rows: rows!, tick: tick! }), goalOf(given));
       });
     const [first, later] = [move(true), move(false)];
     return async (examples, standing) => {

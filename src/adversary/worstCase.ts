@@ -23,6 +23,11 @@ export interface WorstCaseResult extends AttackResult {
   queriesBy: Tensor;
   /** 1 where the network gave logits that are not finite during an attack that reports it; int32 [B]. */
   failed: Tensor;
+  /**
+   * 1 where an attack that pulled nothing back succeeded on what all those that did had left, so that the gradients may
+   * mislead; int32 [B].
+   */
+  blackBoxOnly: Tensor;
 }
 
 /** How the attacks follow one another. */
@@ -41,6 +46,7 @@ interface Tally {
   queriesBy: Int32Array;
   backwards: Int32Array;
   failed: Int32Array;
+  blackBoxOnly: Int32Array;
   lengths: Float64Array;
 }
 
@@ -86,8 +92,10 @@ export function worstCase(
       const tally: Tally = {
         ...{ success: whole(0), by: whole(-1), queries: whole(0) },
         queriesBy: new Int32Array(total * members.length),
-        ...{ backwards: whole(0), failed: whole(0), lengths: new Float64Array(total) },
+        ...{ backwards: whole(0), failed: whole(0), blackBoxOnly: whole(0), lengths: new Float64Array(total) },
       };
+      // Of an attack that was not needed nobody knows.
+      const usesGradients = members.map(() => true);
       let adversarial = x;
       for (const [index, { attack, options: own }] of members.entries()) {
         const all = numbered(total);
@@ -106,6 +114,7 @@ export function worstCase(
             onProgress: (done: number, of: number) =>
               onProgress?.(Math.floor(((index + done / of) * total) / members.length), total),
           });
+          usesGradients[index] = result.backwards.data().some((rows) => rows > 0);
           const better = note(tally, places, index, result);
           // Of places that an attack has changed, its own rows; of the others those that were there.
           const from = Int32Array.from(all);
@@ -116,6 +125,11 @@ export function worstCase(
         });
       }
       onProgress?.(total, total);
+      const last = usesGradients.lastIndexOf(true);
+      tally.by.forEach((by, place) => {
+        if (by < last) tally.blackBoxOnly[place] = 0;
+        else if (by > last && last >= 0) tally.blackBoxOnly[place] = 1;
+      });
       const { lengths, queriesBy, ...counts } = tally;
       return {
         adversarial,
@@ -133,6 +147,7 @@ export function worstCase(
 function note(tally: Tally, places: Int32Array, index: number, result: AttackResult): Uint8Array {
   const [success, norms] = [result.success.data(), result.norms.data()];
   const [queries, backwards, failed] = [result.queries.data(), result.backwards.data(), result.failed?.data()];
+  const blackBoxOnly = result.blackBoxOnly?.data();
   const kept = new Uint8Array(places.length);
   places.forEach((place, row) => {
     tally.queries[place]! += queries[row]!;
@@ -145,6 +160,7 @@ function note(tally: Tally, places: Int32Array, index: number, result: AttackRes
     if (success[row] !== 1) return;
     tally.success[place] = 1;
     tally.by[place] = norms[row] === 0 ? -2 : index;
+    tally.blackBoxOnly[place] = blackBoxOnly?.[row] ?? 0;
   });
   return kept;
 }

@@ -56,6 +56,8 @@ export interface RobustFigure {
   distance: boolean;
   /** Whether it knew no gradients of the network: a transfer attack, or one that pulled nothing back. */
   blackBox: boolean;
+  /** How many examples only a part of it broke that knew no gradients, such as the last attack of `autoAttack`. */
+  blackBoxOnly: number;
   /** Evaluations of the network, in rows, in all. */
   queries: number;
   /** Rows pulled back through the network, in all. */
@@ -223,7 +225,7 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
     const robust = ran.robust.map(({ attack, epsilon, standing }): RobustFigure => {
       const run = ledger.runs.find((each) => each.label === attack && (each.epsilon ?? epsilon) === epsilon)!;
       const { source } = chosen.find(({ label }) => label === attack)!;
-      const { queries, backwards, seconds, done } = run;
+      const { queries, backwards, seconds, done, blackBoxOnly } = run;
       return {
         attack,
         norm,
@@ -232,6 +234,7 @@ export async function evaluate(model: Target, data: Dataset, options: EvaluateOp
         attacked: done,
         distance: run.epsilon === undefined,
         blackBox: source !== undefined || (done > 0 && backwards === 0),
+        blackBoxOnly,
         queries,
         backwards,
         seconds,

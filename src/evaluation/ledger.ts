@@ -32,6 +32,8 @@ export interface Run {
   seconds: number;
   /** How many examples, right when clean, the attack called broken that stand, or the other way round. */
   misreported: number;
+  /** How many of the broken examples are down to a part of the attack that knew no gradients, after those that did. */
+  blackBoxOnly: number;
   /** Of each example its {@link fate}. */
   fates: Uint8Array;
   /** How far each example was moved; NaN where it was not tried. */
@@ -80,6 +82,7 @@ const headSchema = v.strictObject({
       backwards: amount,
       seconds: amount,
       misreported: amount,
+      blackBoxOnly: amount,
     }),
   ),
 });
@@ -100,13 +103,14 @@ function encode({ runs, worst }: Ledger, identity: Identity): Uint8Array {
     put(`worst.${at}.margins`, 'F64', margins);
     put(`worst.${at}.attacks`, 'I32', attacks);
   });
-  const figures = runs.map(({ label, done, queries, backwards, seconds, misreported }) => ({
+  const figures = runs.map(({ label, done, queries, backwards, seconds, misreported, blackBoxOnly }) => ({
     label,
     done,
     queries,
     backwards,
     seconds,
     misreported,
+    blackBoxOnly,
   }));
   return encodeSafetensors(tensors, {
     evaluation: JSON.stringify({ format, ...identity, runs: figures } satisfies Head),

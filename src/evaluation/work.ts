@@ -52,6 +52,7 @@ export class Work {
       backwards: 0,
       seconds: 0,
       misreported: 0,
+      blackBoxOnly: 0,
       fates: new Uint8Array(examples),
       lengths: new Float64Array(examples).fill(NaN),
     });
@@ -157,11 +158,13 @@ export class Work {
         run.backwards += total(result.backwards.data());
         if (source !== undefined || targets !== undefined) return;
         const [claims, failed] = [result.success.data(), result.failed?.data()];
+        const blackBoxOnly = result.blackBoxOnly?.data();
         places.forEach((place, i) => {
           if (failed?.[i] === 1 && run.fates[place] === fate.stands) run.fates[place] = fate.notFinite;
           const withstood = run.fates[place] === fate.stands || run.fates[place] === fate.inadmissible;
           const counts = this.#clean[place] === 1 && close[i] === 0 && run.fates[place] !== fate.notFinite;
           if (counts && (claims[i] === 0) !== withstood) run.misreported++;
+          if (counts && !withstood && blackBoxOnly?.[i] === 1) run.blackBoxOnly++;
         });
       });
     } catch (error) {

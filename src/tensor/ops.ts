@@ -690,6 +690,19 @@ export function selectPairs(
   return { example, candidate, count };
 }
 
+/**
+ * How high the water stands in the vessels of each row that are filled together: the level θ at which
+ * Σ min(width θ, room) is the amount; where that is more than there is room for, one at which all are full. It has no
+ * derivative.
+ *
+ * @param widths - [..., D], not negative.
+ * @param rooms - [..., D], not negative.
+ * @param amount - [..., 1].
+ * @returns [..., 1].
+ */
+export const waterLevel = (widths: Tensor, rooms: Tensor, amount: Tensor): Tensor =>
+  one('waterLevel', [widths, rooms, amount]);
+
 /** What is known of each example in a search over pairs; {@link keepBest} writes it in place. */
 export interface Best {
   /** float64 [B]. */

@@ -12,6 +12,7 @@ import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { AverageWeights } from './average.js';
 import type { BestWeights } from './best.js';
+import type { CarriedPerturbations } from './carried.js';
 
 const progressSchema = v.strictObject({
   /** The settings of the training by name, as text: another training's checkpoint is refused. */
@@ -33,6 +34,7 @@ interface State {
   optimizer: Optimizer;
   best: BestWeights;
   average?: AverageWeights;
+  carried?: CarriedPerturbations;
 }
 
 /** A hash of the examples of a data set. */
@@ -105,7 +107,7 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(
   path: string,
-  { model, optimizer, best, average }: State,
+  { model, optimizer, best, average, carried }: State,
   settings: Progress['settings'],
 ): Promise<Progress | undefined> {
   if (
@@ -138,6 +140,7 @@ export async function readCheckpoint(
     optimizer.loadStateDict(under('optimizer', tensors));
     optimizer.steps = progress.steps;
     average?.loadStateDict(under('average', tensors));
+    carried?.loadStateDict(under('carried', tensors));
     if (progress.best !== undefined) best.take(progress.best, under('best', tensors));
     return progress;
   });

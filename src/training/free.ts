@@ -3,13 +3,12 @@ import { atLeastOne, attackEntries } from '../adversary/attack.js';
 import { asRows, norms } from '../adversary/norms.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import { mul } from '../tensor/ops.js';
-import { movedOn, scattered } from './adversarial.js';
+import { movedOn } from './adversarial.js';
 import { ballEntries, defineMethod } from './method.js';
 
 const schema = v.strictObject({
   ...ballEntries,
   replays: v.optional(atLeastOne, 4),
-  randomStart: v.optional(v.boolean(), true),
   clip: attackEntries.clip,
 });
 
@@ -18,10 +17,9 @@ export type FreeOptions = v.InferInput<typeof schema>;
 
 /**
  * Free adversarial training (Shafahi et al. 2019): each batch is learned from `replays` (4) times, and the backward pass
- * of each update also moves the inputs, by a step of length `epsilon` (1.5), for the next one. An epoch takes as long as
- * `replays` of normal training. The inputs begin at a random place in the ball, where the published method begins with
- * the last batch's perturbations, or without `randomStart` as they are. The steps are found as the network trains, with
- * dropout if it has any: they are a by-product.
+ * of each update also moves the inputs, by a step of length `epsilon` (1.5), for the next one. A batch begins with the
+ * perturbations that the last one was left with, the first one with none. An epoch takes as long as `replays` of normal
+ * training. The steps are found as the network trains, with dropout if it has any: they are a by-product.
  *
  * @throws SparringError `INVALID_ARGUMENT` for unknown or impossible options.
  *
@@ -32,12 +30,18 @@ export type FreeOptions = v.InferInput<typeof schema>;
  * console.log(methods.free({ norm: 'linf', epsilon: 0.3, replays: 8 }).settings.replays); // 8
  * ```
  */
-export const free = defineMethod('free', schema, ({ replays, randomStart, ...moves }) => ({ model, x, y }) => ({
-  times: replays,
-  inputs: randomStart ? scattered(x, moves) : x,
-  loss: (at) => crossEntropyLoss(model.forward(at), y),
-  next: (at, gradient) => {
-    const direction = norms[moves.norm].steepest(asRows(gradient, x.shape.slice(1)));
-    return movedOn(x, at, mul(direction, moves.epsilon), moves);
-  },
-}));
+export const free = defineMethod(
+  'free',
+  schema,
+  ({ replays, ...moves }) =>
+    ({ model, x, y, carried }) => ({
+      times: replays,
+      inputs: carried ? movedOn(x, x, asRows(carried, x.shape.slice(1)), moves) : x,
+      loss: (at) => crossEntropyLoss(model.forward(at), y),
+      next: (at, gradient) => {
+        const direction = norms[moves.norm].steepest(asRows(gradient, x.shape.slice(1)));
+        return movedOn(x, at, mul(direction, moves.epsilon), moves);
+      },
+    }),
+  { carries: true },
+);

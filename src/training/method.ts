@@ -14,6 +14,8 @@ export interface Batch {
   y: Tensor;
   /** Examples without labels, where the training has some: inputs [U, ...] and their numbers int32 [U]. */
   unlabelled?: { x: Tensor; rows: Tensor };
+  /** Where the training carries perturbations from batch to batch: those that the last one was left with, [B, ...]. */
+  carried?: Tensor;
 }
 
 /** A batch that is learned from several times, its inputs moved in between by what each update's gradient tells of them. */
@@ -35,6 +37,8 @@ export interface Method {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Whether it learns from examples without labels too. */
   readonly takesUnlabelled?: boolean;
+  /** Whether a {@link Replay} of it begins with the perturbations that the last batch was left with. */
+  readonly carries?: boolean;
   /**
    * Prepares a batch and gives its loss as a function. What is done before the function is called (finding a
    * perturbation) is held fixed when the loss is differentiated: Proposition 3.1 of the paper. Or gives a {@link Replay},
@@ -83,7 +87,7 @@ export function defineMethod<S extends Schema, P extends Prepare>(
   name: string,
   schema: S,
   build: (settings: v.InferOutput<S>) => P,
-  traits: Pick<Method, 'takesUnlabelled'> = {},
+  traits: Pick<Method, 'takesUnlabelled' | 'carries'> = {},
 ): MethodMaker<S, P> {
   const make = (options?: v.InferInput<S>): Made<P> => {
     const settings = parseOptions(schema, options, name);

@@ -1,7 +1,7 @@
 /** One step of a training as a tensor program: the losses of a batch, their gradients, the updates. */
 import { gradients } from '../autodiff/autodiff.js';
 import type { Optimizer } from '../nn/optimizers.js';
-import { add, affine, cast, mul, sum } from '../tensor/ops.js';
+import { add, affine, assignRows, cast, mul, range, sub, sum } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Batch, Method } from './method.js';
 
@@ -32,6 +32,7 @@ export function learn(method: Method, batch: Batch, optimizer: Optimizer, rate: 
     return { loss: value, check };
   }
   const { times } = prepared;
+  const { carried } = batch;
   let { inputs } = prepared;
   let found: Step | undefined;
   for (let i = 0; i < times; i++) {
@@ -40,8 +41,9 @@ export function learn(method: Method, batch: Batch, optimizer: Optimizer, rate: 
     const own = checkOf(value, grads);
     const check: Tensor = found === undefined ? own : add(found.check, own);
     update(grads.slice(0, -1), check, add(mul(tick, times), i + 1));
-    if (i + 1 < times) inputs = prepared.next(at, grads.at(-1)!);
+    if (i + 1 < times || carried) inputs = prepared.next(at, grads.at(-1)!);
     found = { loss: found === undefined ? value : add(found.loss, value), check };
   }
+  if (carried) assignRows(carried, range(carried.shape[0]!), sub(inputs, batch.x));
   return { loss: affine(found!.loss, 1 / times), check: found!.check };
 }

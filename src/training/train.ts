@@ -15,6 +15,7 @@ import { accuracy } from './accuracy.js';
 import { AverageWeights } from './average.js';
 import { BestWeights, type Best } from './best.js';
 import { augmented, augmentSchema, type AugmentOptions } from './augment.js';
+import { CarriedPerturbations } from './carried.js';
 import { contentsOf, describeSchedule, identityOf, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { Examples, guardData } from './examples.js';
 import type { Method } from './method.js';
@@ -264,11 +265,13 @@ export async function* train(
   const examples = new Examples(data);
   const others = unlabelled && new Examples(unlabelled);
   const average = averageWeights === undefined ? undefined : new AverageWeights(model, averageWeights);
+  const size = Math.min(batchSize, data.rows.length);
+  const carried = method.carries === true ? new CarriedPerturbations(size, data.shape) : undefined;
   const varied = (x: Tensor): Tensor => (augment === undefined ? x : augmented(x, augment));
   const update = planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
     withRandomness({ seed, rows, tick }, () => {
       const { x, y } = examples.batch(rows);
-      const batch = { model, x: varied(x), y };
+      const batch = { model, x: varied(x), y, ...(carried && { carried: carried.first(rows.size) }) };
       const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
       const made = learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
       average?.follow(tick);
@@ -297,7 +300,6 @@ export async function* train(
     optimizer.steps++;
     return loss;
   };
-  const size = Math.min(batchSize, data.rows.length);
   const perEpoch = Math.ceil(data.rows.length / size);
   const steps = epochs * perEpoch;
   const started = performance.now();
@@ -306,7 +308,7 @@ export async function* train(
   const best = new BestWeights(model);
   for (const parameter of parameters) inTraining.add(parameter);
   try {
-    const state = { model, optimizer, best, ...(average && { average }) };
+    const state = { model, optimizer, best, ...(average && { average }), ...(carried && { carried }) };
     const identity =
       checkpoint === undefined
         ? {}
@@ -380,6 +382,7 @@ export async function* train(
     optimizer.dispose();
     best.dispose();
     average?.dispose();
+    carried?.dispose();
   }
   const summary: SummaryEvent = {
     type: 'summary',

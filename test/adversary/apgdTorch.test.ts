@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import test from 'tape';
 import { attacks, nn, norms, range, tensor, type NestedNumbers } from '../../src/index.js';
-import { randomDirection, streams } from '../../src/adversary/projection.js';
+import { randomDirection, streams } from '../../src/adversary/randomPoints.js';
 import { farthest } from '../tensor/numbers.js';
 import { inputs } from './networks.js';
 

@@ -104,6 +104,43 @@ test('worst case: each input keeps what breaks it first, and the union is what a
   );
 });
 
+test('worst case: which inputs only an attack without gradients breaks', async (t) => {
+  const options = { epsilon: 0.2, norm: 'linf' } as const;
+  const predicted = predictions(model, x);
+  const square = { name: 'square', attack: attacks.square, options: { queries: 30 } };
+  // Takes gradients and goes nowhere.
+  const idle = { name: 'idle', attack: attacks.pgd, options: { epsilon: 0, steps: 1 } };
+  const pgd = { name: 'pgd', attack: attacks.pgd, options: { steps: 5 } };
+  const marks = async (...members: Parameters<typeof worstCase>[0]): Promise<[number[], number[]]> => {
+    const { blackBoxOnly, by } = await worstCase(members)(model, x, predicted, options);
+    return [list(blackBoxOnly), list(by)];
+  };
+  const inner = { name: 'inner', attack: worstCase([idle, square]) };
+  const [only, by] = await marks(idle, square);
+  t.ok(only.includes(1) && only.includes(0), 'some inputs withstand');
+  t.deepEqual(
+    only,
+    by.map((member) => Number(member === 1)),
+    'all that it breaks',
+  );
+  t.deepEqual((await marks(inner))[0], only, 'also one within another');
+  t.deepEqual(
+    (await marks(square))[0],
+    by.map(() => 0),
+    'without gradients there is nothing to compare with',
+  );
+  t.deepEqual(
+    (await marks(idle, square, pgd))[0],
+    by.map(() => 0),
+    'gradients that came later might have done it',
+  );
+  t.deepEqual(
+    (await marks(inner, idle))[0],
+    by.map(() => 0),
+    'nor is it otherwise within another',
+  );
+});
+
 test('transfer: made on one network, measured on another', async (t) => {
   const source = dense(15, 5, 2, [20]);
   for (const norm of normNames) {

@@ -282,6 +282,12 @@ test('gradient steps: evaluations are counted, and what is broken costs none', a
   t.equal(far, 2 + 2 * 31, 'all for one that withstands');
   t.ok(nearer! < near! && near! < 32, `${nearer} and ${near} for those that give way`);
   t.deepEqual(list(backwards).slice(1), [0, nearer! - 2, 60], 'and backwards');
+  const averaged = await attacks.pgd(model, inputs([[-30, 0]]), [0], { epsilon: 1.2, steps: 30, eot: 4 });
+  t.deepEqual(
+    [averaged.queries.item(), averaged.backwards.item()],
+    [2 + 4 * 31, 4 * 30],
+    'every point is judged by the mean, the last too',
+  );
 });
 
 test('gradient steps: the best point is kept, not the last', async (t) => {

@@ -1,6 +1,7 @@
 import test from 'tape';
 import { norms, scope } from '../../src/index.js';
-import { projectedOnBall, projectedOnPlane } from '../../src/adversary/projections.js';
+import { projectedOnBall } from '../../src/adversary/ball.js';
+import { projectedOnPlane } from '../../src/adversary/hyperplane.js';
 import { dot, inputs, length, matrix, normNames, numbers, rowsOf, type Real } from './networks.js';
 import { solver } from './solver.js';
 

@@ -142,6 +142,15 @@ test('evaluate: figures that do not go together are flagged', async (t) => {
     'not where they leave the same',
   );
 
+  const inTurn = async (net: nn.Module, chosen: (AttackEntry | 'advLoss')[]): Promise<FlagName[]> => {
+    const { flags } = await evaluate(net, data, { epsilons, attacks: chosen, diagnose: false, survivorsOnly: true });
+    return namesOf(flags);
+  };
+  const away: AttackEntry = { name: 'advLoss', label: 'transfer', source: model };
+  t.deepEqual(await inTurn(rounded, ['advLoss', away]), ['blackBoxStronger'], 'what gradients left, a transfer breaks');
+  t.deepEqual(await inTurn(rounded, [away, 'advLoss']), [], 'what came first may have left gradients nothing to do');
+  t.deepEqual(await inTurn(model, ['advLoss', idle('idle', { backwards: 0 })]), [], 'one that breaks nothing');
+
   const timid: AttackEntry = {
     name: 'timid',
     attack: (net, x, y, options: { epsilon: number }) =>
@@ -159,6 +168,27 @@ test('evaluate: figures that do not go together are flagged', async (t) => {
     diagnose: false,
   });
   t.deepEqual(namesOf(far.flags), ['largeRadius'], 'a large radius at which something stands');
+});
+
+test('evaluate: several attacks in one entry, of which one without gradients breaks what the others left', async (t) => {
+  const { model, data } = await specimen();
+  const autoAttack: AttackEntry = { name: 'autoAttack', options: { steps: 10, queries: 100 } };
+  const rounded = new Rounded(model).eval();
+  for (const [net, flags] of [
+    [model, []],
+    [rounded, ['blackBoxStronger']],
+  ] as const) {
+    for (const survivorsOnly of [false, true]) {
+      for (const chosen of [[autoAttack], ['advLoss', autoAttack]] as const) {
+        const asked = { epsilons: [1], attacks: [...chosen], clip: [0, 1] as [number, number], diagnose: false };
+        const found = await evaluate(net, data, { ...asked, survivorsOnly });
+        const what = `${net.constructor.name}, ${chosen.length} attacks, survivors ${survivorsOnly}`;
+        t.deepEqual(namesOf(found.flags), flags, what);
+        const { blackBox, blackBoxOnly } = found.robust.at(-1)!;
+        t.ok(!blackBox && blackBoxOnly > 0 === flags.length > 0, `${what}: ${blackBoxOnly} broken by queries alone`);
+      }
+    }
+  }
 });
 
 test('evaluate: an attack is not taken at its word', async (t) => {

@@ -118,6 +118,11 @@ const refusals: Record<string, Refusal[]> = {
       ] satisfies Refusal[],
     ]),
   ),
+  waterLevel: [
+    [() => ops.waterLevel(x(), x(), x()), 'SHAPE_MISMATCH', 'widths: expected [...,D], received []'],
+    [() => ops.waterLevel(x(2, 3), x(2, 4), x(2, 1)), 'SHAPE_MISMATCH', 'rooms: expected float32 [2,3]'],
+    [() => ops.waterLevel(x(2, 3), x(2, 3), x(2)), 'SHAPE_MISMATCH', 'amount: expected float32 [2,1]'],
+  ],
   reshape: [
     [() => ops.reshape(x(2, 3), [4]), 'SHAPE_MISMATCH', 'cannot give the 6 elements of [2,3] the shape [4]'],
     [() => ops.reshape(x(2, 3), [-1, -1]), 'SHAPE_MISMATCH', 'cannot give the 6 elements of [2,3] the shape [-1,-1]'],

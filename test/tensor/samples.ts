@@ -526,6 +526,20 @@ export const examples: Record<string, Example[]> = {
     { inputs: [given([2, 3], [1, 0, 0, -1, -2, -2])], attributes: { axis: 1 }, output: [1, 1], shape: [2] },
     { inputs: [given([3, 1], [1, NaN, -9])], attributes: { axis: -2 }, output: [1], shape: [1] },
   ],
+  waterLevel: [
+    {
+      inputs: [
+        given([5, 3], [1, 1, 2, 1, 1, 2, 1, 1, 2, 0, 0, 0, 1, NaN, 1]),
+        given([5, 3], [9, 1, 9, 9, 1, 9, 2, 1, 8, 1, 1, 1, 2, 2, 2]),
+        given([5, 1], [7, 0, 99, 1, 1]),
+      ],
+      attributes: {},
+      // One is full and two share the rest; nothing to hold; more than all can hold; no width; a width that is no number.
+      output: [2, 0, 99 / 4, 0, NaN],
+      shape: [5, 1],
+    },
+    { inputs: [given([0], []), given([0], []), given([1], [1])], attributes: {}, output: [0], shape: [1] },
+  ],
   full: [
     {
       inputs: [],

@@ -19,6 +19,8 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { withRandomness } from '../../src/nn/randomness.js';
+import { CarriedPerturbations } from '../../src/training/carried.js';
+import { learn } from '../../src/training/step.js';
 import { length, moves, rowsOf } from '../adversary/networks.js';
 import { refused } from '../adversary/refused.js';
 import { finish, sameWeights } from './trained.js';
@@ -54,7 +56,6 @@ test('adversaries that start anywhere: inside the ball and the range, by example
       ['pgd', methods.pgd({ norm, epsilon, steps: 3 })],
       ['pgd without steps to speak of', methods.pgd({ norm, epsilon, steps: 1, stepSize: 0 })],
       ['fast', methods.fast({ norm, epsilon })],
-      ['free', methods.free({ norm, epsilon })],
       ['trades', methods.trades({ norm, epsilon, steps: 2 })],
       ['mart', methods.mart({ norm, epsilon, steps: 2 })],
       ['lwa', methods.lwa({ norm, epsilon, steps: 2, randomStart: true, perturbation: 'alpha' })],
@@ -141,10 +142,61 @@ test('free: a step is several updates', async (t) => {
   for (const model of [still, normal, moving]) model.dispose();
 });
 
+test('free: a batch begins where the last one was left', async (t) => {
+  const epsilon = 0.1;
+  const free = methods.free({ epsilon, replays: 3, clip: [0, 1] });
+  const model = models.mlp({ inputs: 6, hidden: [9], classes: 3, seed: 1 });
+  const asked: number[][][] = [];
+  const forward = model.forward.bind(model);
+  model.forward = (input) => {
+    asked.push(rowsOf(input));
+    return forward(input);
+  };
+  const optimizer = new nn.SGD(model.parameters());
+  const carried = new CarriedPerturbations(4, [6]);
+  const perturbations = (): number[][] => rowsOf(carried.stateDict().perturbations!);
+  const batch = (size: number, seed: number): number[][] =>
+    scope(() => {
+      const x = uniform([size, 6], { seed });
+      const y = whole(Array.from({ length: size }, (_, row) => row % 3));
+      const rate = tensor(0.01, { dtype: 'float64' });
+      learn(free, { model, x, y, carried: carried.first(size) }, optimizer, rate, tensor(0, { dtype: 'int32' }));
+      return rowsOf(x);
+    });
+  const near = (a: number[][], b: number[][]): boolean =>
+    a.every((row, i) => row.every((value, j) => Math.abs(value - b[i]![j]!) < 1e-6));
+
+  const first = batch(4, 1);
+  t.ok(asked.length === 3 && near(asked[0]!, first), 'the first batch begins without');
+  const left = perturbations();
+  const last = asked[2]!.map((row, i) => row.map((value, j) => value - first[i]![j]!));
+  t.notOk(near(left, last), 'the last update moves the inputs too, for the next batch');
+  t.ok(
+    left.every((row) => length.l2(row) <= epsilon + 1e-6 && length.l2(row) > 0),
+    'inside the ball',
+  );
+  const second = batch(3, 2);
+  const begun = second.map((row, i) => row.map((value, j) => Math.min(1, Math.max(0, value + left[i]![j]!))));
+  t.ok(near(asked[3]!, begun), 'a smaller batch begins with the first of them, inside the range');
+  t.ok(near([perturbations()[3]!], [left[3]!]) && !near(perturbations(), left), 'the others wait for the next');
+  for (const part of [model, optimizer, carried]) part.dispose();
+
+  const data = take((await datasets.sample()).train, 50);
+  const trained = async (method: Method): Promise<nn.Sequential> => {
+    const network = models.mlp({ hidden: [10], seed: 1 });
+    await finish(network, data, { method, batchSize: 20 });
+    return network;
+  };
+  const [once, again, anew] = [await trained(free), await trained(free), await trained({ ...free, carries: false })];
+  t.ok(sameWeights(once, again), 'the same seed, the same weights');
+  t.notOk(sameWeights(once, anew), 'a training carries them');
+  for (const network of [once, again, anew]) network.dispose();
+});
+
 test('adversarial training: options', async (t) => {
   t.deepEqual(methods.pgd().settings, { epsilon: 1.5, norm: 'l2', steps: 10, randomStart: true }, 'pgd');
   t.deepEqual(methods.fast().settings, { epsilon: 1.5, norm: 'l2' }, 'fast');
-  t.deepEqual(methods.free().settings, { epsilon: 1.5, norm: 'l2', replays: 4, randomStart: true }, 'free');
+  t.deepEqual(methods.free().settings, { epsilon: 1.5, norm: 'l2', replays: 4 }, 'free');
   t.equal(methods.trades().settings.beta, 6, 'trades');
   t.equal(methods.mart().settings.beta, 5, 'mart');
   for (const [make, said] of [

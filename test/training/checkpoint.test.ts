@@ -42,6 +42,10 @@ const ways: [string, TrainOptions][] = [
       method: methods.lwa({ epsilon: 0.3, perturbation: 'alpha' }),
     },
   ],
+  [
+    'free training, which carries its perturbations,',
+    { epochs: 4, batchSize: 32, seed: 5, method: methods.free({ epsilon: 0.3, replays: 2 }) },
+  ],
 ];
 
 for (const [what, way] of ways) {
