@@ -137,6 +137,12 @@ function inWindow({ height, width }: Layout, { high, wide }: Named, top: Tensor,
   return ops.mul(stretch(height, [1, 1, height, 1], top, high!), stretch(width, [1, 1, 1, width], left, wide!));
 }
 
+/** Where a window begins in each example, [B, 1, 1]. */
+interface Corner {
+  top: Tensor;
+  left: Tensor;
+}
+
 /** For linf: vertical stripes, and windows that go to the other end of the ball, every channel as a whole. */
 const ends: Moves = {
   start: () => ({}),
@@ -159,21 +165,13 @@ const ends: Moves = {
  */
 function hills(norm: 'l1' | 'l2'): Moves {
   const [power, root] = norm === 'l2' ? [ops.square, ops.sqrt] : [ops.abs, (x: Tensor): Tensor => x];
-  const mass = (images: Tensor): Tensor => ops.sum(power(images), { axes: [2, 3], keepDims: true });
-  const unit = (images: Tensor): Tensor => ops.div(images, nonZero(root(mass(images))));
+  const mass = (pixels: Tensor): Tensor => ops.sum(power(pixels), { axes: [-1], keepDims: true });
+  const unit = (pixels: Tensor): Tensor => ops.div(pixels, nonZero(root(mass(pixels))));
   /** Hills above one another and beside one another, one of which is drawn. */
-  const pair = (
-    { height, width }: Layout,
-    [high, wide]: readonly [number, number],
-    dtype: Real,
-    place: (row: number, column: number, of: number[][]) => number,
-  ): Named => {
-    const [above, beside] = [pyramids(high, wide, norm), transposed(pyramids(wide, high, norm))];
-    return {
-      above: grid(height, width, dtype, (row, column) => place(row, column, above)),
-      beside: grid(height, width, dtype, (row, column) => place(row, column, beside)),
-    };
-  };
+  const hillsOf = (high: number, wide: number): [number[][], number[][]] => [
+    pyramids(high, wide, norm),
+    transposed(pyramids(wide, high, norm)),
+  ];
   /** How 5 tiles, or as many as there is room for, lie on a stretch: their size and where the first begins. */
   const tiles = (places: number): { count: number; size: number; first: number } => {
     const count = Math.min(5, places);
@@ -189,11 +187,15 @@ function hills(norm: 'l1' | 'l2'): Moves {
         ({ size, first }: typeof down) =>
         (at: number, tile: number): number =>
           Number(Math.floor((at - first) / size) === tile);
-      return {
-        ...pair(layout, [down.size, across.size], dtype, (row, column, of) => {
+      const [above, beside] = hillsOf(down.size, across.size);
+      const tiled = (of: number[][]): Tensor =>
+        grid(layout.height, layout.width, dtype, (row, column) => {
           const [i, j] = [within(row, down), within(column, across)];
           return i < 0 || j < 0 ? 0 : of[i]![j]!;
-        }),
+        });
+      return {
+        above: tiled(above),
+        beside: tiled(beside),
         down: grid(layout.height, down.count, dtype, member(down)),
         across: grid(layout.width, across.count, dtype, member(across)),
       };
@@ -201,10 +203,14 @@ function hills(norm: 'l1' | 'l2'): Moves {
     window: (layout, side, dtype) => {
       const odd = (places: number): number => Math.min(Math.max(side, 3) | 1, places - 1 + (places % 2) || 1);
       const [high, wide] = [odd(layout.height), odd(layout.width)];
+      const each = (number: (row: number, column: number) => number): Tensor =>
+        ops.reshape(grid(high, wide, dtype, number), [high * wide]);
+      const [above, beside] = hillsOf(high, wide);
       return {
-        high: tensor(high, { dtype }),
-        wide: tensor(wide, { dtype }),
-        ...pair(layout, [high, wide], dtype, (row, column, of) => of[row]?.[column] ?? 0),
+        ...{ high: tensor(high, { dtype }), wide: tensor(wide, { dtype }) },
+        ...{ pixelRow: each((row) => row), pixelColumn: each((_, column) => column) },
+        above: each((row, column) => above[row]![column]!),
+        beside: each((row, column) => beside[row]![column]!),
       };
     },
     begin: (draw, { channels }, { above, beside, down, across }) => {
@@ -217,31 +223,38 @@ function hills(norm: 'l1' | 'l2'): Moves {
       const all = channels * counts[0]! * counts[1]!;
       return ops.affine(images, norm === 'l2' ? 1 / Math.sqrt(all) : 1 / all);
     },
-    move: (draw, layout, given, here) => {
-      const { channels, height, width } = layout;
-      const [[top, left], [otherTop, otherLeft]] = [5, 7].map((stream) => [
-        corner(draw, height, given.high!, stream),
-        corner(draw, width, given.wide!, stream + 1),
-      ]) as [[Tensor, Tensor], [Tensor, Tensor]];
-      const [into, from] = [inWindow(layout, given, top, left), inWindow(layout, given, otherTop, otherLeft)];
-      /** What moves a grid's rows, or turned its columns, from the first place to another. */
-      const shift = (places: number, first: Tensor): Tensor => {
-        const at = ops.cast(ops.range(places), here.dtype);
-        return ops.cast(
-          ops.equal(ops.sub(ops.reshape(at, [places, 1]), ops.reshape(at, [1, places])), first),
-          here.dtype,
-        );
+    move: (draw, { channels, height, width }, { high, wide, pixelRow, pixelColumn, above, beside }, here) => {
+      const batch = here.shape[0]!;
+      const flat = ops.reshape(here, [batch, channels, height * width]);
+      const [into, from] = [5, 7].map((stream) => ({
+        top: ops.reshape(corner(draw, height, high!, stream), [batch, 1, 1]),
+        left: ops.reshape(corner(draw, width, wide!, stream + 1), [batch, 1, 1]),
+      })) as [Corner, Corner];
+      /** Where the pixels of a window stand, row by row. */
+      const places = ({ top, left }: Corner): Tensor => {
+        const at = ops.add(ops.affine(ops.add(pixelRow!, top), width), ops.add(pixelColumn!, left));
+        return ops.broadcastTo(ops.cast(at, 'int32'), [batch, channels, pixelRow!.size]);
       };
-      const chosen = ops.where(ops.greater(draw.signs([1, 1, 1], 3), 0), given.above!, given.beside!);
-      const placed = ops.matmul(ops.matmul(shift(height, top), chosen), shift(width, left), { transposeB: true });
-      const drawn = ops.mul(draw.signs([channels, 1, 1], 4), placed);
-      const sum = ops.add(drawn, unit(ops.mul(here, into)));
+      const [intoPlaces, fromPlaces] = [places(into), places(from)];
+      const inside = ops.takeAlong(flat, intoPlaces);
+      const within = (at: Tensor, long: Tensor): Tensor => ops.mul(ops.greaterEqual(at, 0), ops.less(at, long));
+      const shared = ops.mul(
+        within(ops.add(pixelRow!, ops.sub(from.top, into.top)), high!),
+        within(ops.add(pixelColumn!, ops.sub(from.left, into.left)), wide!),
+      );
+      const taken = ops.where(shared, 0, ops.takeAlong(flat, fromPlaces));
+      const chosen = ops.where(ops.greater(draw.signs([1, 1], 3), 0), above!, beside!);
+      const drawn = ops.mul(draw.signs([channels, 1], 4), chosen);
+      const sum = ops.add(drawn, unit(inside));
       // In a window of one pixel the two may cancel out.
       const shape = ops.where(ops.greater(mass(sum), 1e-6), sum, drawn);
-      const unused = ops.relu(ops.affine(ops.sum(mass(here), { axes: [1], keepDims: true }), -1, 1));
-      const kept = mass(ops.mul(here, ops.maximum(into, from)));
+      const unused = ops.relu(ops.affine(ops.sum(mass(flat), { axes: [1], keepDims: true }), -1, 1));
+      const kept = ops.add(mass(inside), mass(taken));
       const length = root(ops.add(kept, ops.affine(unused, 1 / channels)));
-      return ops.where(into, ops.mul(unit(shape), length), ops.where(from, 0, here));
+      const changes = ops.concat([ops.sub(ops.mul(unit(shape), length), inside), ops.neg(taken)], { axis: -1 });
+      const changed = ops.concat([intoPlaces, fromPlaces], { axis: -1 });
+      const moved = ops.add(flat, ops.putAlong(changes, changed, { size: height * width }));
+      return ops.reshape(moved, here.shape);
     },
   };
 }

@@ -103,6 +103,34 @@ test('square: what withstands has been moved by all of epsilon', async (t) => {
   }
 });
 
+test('square: a move empties one window into another, and touches nothing else', async (t) => {
+  const x = uniform([30, 1, 16, 16], { seed: 5 });
+  const model = smallLenet(2);
+  const y = predictions(model, x);
+  for (const norm of ['l1', 'l2'] as const) {
+    const after = async (queries: number): Promise<number[]> =>
+      list((await attacks.square(model, x, y, { norm, epsilon: 0.01, p: 0.03, queries })).adversarial);
+    const [clean, start, moved] = [list(x), await after(1), await after(2)];
+    const counts = Array.from({ length: 30 }, (_, image) => {
+      const places = Array.from({ length: 256 }, (_, pixel) => image * 256 + pixel);
+      const changed = places.filter((at) => Math.abs(moved[at]! - start[at]!) > 1e-6);
+      return {
+        changed: changed.length,
+        emptied: changed.filter((at) => Math.abs(moved[at]! - clean[at]!) < 1e-7).length,
+      };
+    });
+    t.ok(counts.filter(({ changed }) => changed > 0).length > 5, `${norm}: some moves are kept`);
+    t.ok(
+      counts.every(({ changed }) => changed <= 2 * 9),
+      `${norm}: two windows of 3 x 3`,
+    );
+    t.ok(
+      counts.some(({ emptied }) => emptied > 0),
+      `${norm}: one of them is empty`,
+    );
+  }
+});
+
 test('square: rows of numbers, and targets', async (t) => {
   const model = dense(15, 4, 3, [20]);
   const x = uniform([20, 15], { seed: 2 });
