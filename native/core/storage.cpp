@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t alignment = 64;
 constexpr size_t hugePage = size_t{2} << 20;
-constexpr size_t cacheLimit = size_t{2} << 30;
+/** Always worth keeping; beyond it the pool keeps no more than was ever in use at once. */
+constexpr size_t alwaysKept = size_t{256} << 20;
 
 /** Sizes are rounded up to four steps per power of two, so that a freed block fits the next request of about its size. */
 size_t blockSize(size_t bytes) {
@@ -30,6 +31,7 @@ size_t blockSize(size_t bytes) {
 
 /**
  * Keeps freed blocks by size: returning memory to the kernel and faulting it in again costs a third of a training step.
+ * Of what is more than it may keep, the sizes go first that nobody has asked for the longest.
  */
 class Pool {
  public:
@@ -39,12 +41,11 @@ class Pool {
       const std::lock_guard lock(mutex_);
       live_ += size;
       peak_ = std::max(peak_, live_);
-      auto& blocks = free_[size];
-      if (!blocks.empty()) {
-        std::byte* block = blocks.back();
-        blocks.pop_back();
+      Kept& kept = free_[size];
+      kept.asked = ++requests_;
+      if (!kept.blocks.empty()) {
         cached_ -= size;
-        return block;
+        return popped(kept);
       }
       allocations_++;
     }
@@ -63,22 +64,25 @@ class Pool {
 
   void give(std::byte* block, size_t bytes) {
     const size_t size = blockSize(bytes);
-    {
-      const std::lock_guard lock(mutex_);
-      live_ -= size;
-      if (cached_ + size <= cacheLimit) {
-        free_[size].push_back(block);
-        cached_ += size;
-        return;
+    const std::lock_guard lock(mutex_);
+    live_ -= size;
+    free_[size].blocks.push_back(block);
+    cached_ += size;
+    while (cached_ > std::max(alwaysKept, peak_)) {
+      auto oldest = free_.end();
+      for (auto each = free_.begin(); each != free_.end(); ++each) {
+        if (each->second.blocks.empty()) continue;
+        if (oldest == free_.end() || each->second.asked < oldest->second.asked) oldest = each;
       }
+      cached_ -= oldest->first;
+      std::free(popped(oldest->second));
     }
-    std::free(block);
   }
 
   void trim() {
     const std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : free_) {
-      for (std::byte* block : blocks) std::free(block);
+    for (auto& [size, kept] : free_) {
+      for (std::byte* block : kept.blocks) std::free(block);
     }
     free_.clear();
     cached_ = 0;
@@ -90,8 +94,20 @@ class Pool {
   }
 
  private:
+  struct Kept {
+    std::vector<std::byte*> blocks;
+    size_t asked = 0;
+  };
+
+  static std::byte* popped(Kept& kept) {
+    std::byte* block = kept.blocks.back();
+    kept.blocks.pop_back();
+    return block;
+  }
+
   std::mutex mutex_;
-  std::map<size_t, std::vector<std::byte*>> free_;
+  std::map<size_t, Kept> free_;
+  size_t requests_ = 0;
   size_t live_ = 0;
   size_t peak_ = 0;
   size_t cached_ = 0;

@@ -24,6 +24,26 @@ TEST(freedBlocksAreTakenAgain) {
   CHECK(poolStatistics().live > before);
 }
 
+TEST(thePoolLetsSizesGoThatNobodyAsksFor) {
+  constexpr size_t megabyte = size_t{1} << 20;
+  trimPool();
+  const auto take = [](size_t megabytes) { Storage::allocate(megabytes * megabyte); };
+  take(30);
+  for (const size_t size : {40, 48, 56, 64, 80, 96, 112, 128}) {
+    take(size);
+    take(30);
+    const PoolStatistics now = poolStatistics();
+    CHECK(now.cached <= std::max(256 * megabyte, now.peak));
+  }
+  const size_t before = poolStatistics().allocations;
+  take(30);
+  take(128);
+  CHECK(poolStatistics().allocations == before);
+  take(40);
+  CHECK(poolStatistics().allocations == before + 1);
+  trimPool();
+}
+
 TEST(everyTaskRunsOnce) {
   for (const int threads : {1, 2, 5}) {
     setThreadCount(threads);
