@@ -53,7 +53,7 @@ async function table(folder, experiment) {
     '',
     markdownTable(result),
     '',
-    `From \`${path}\`: ${seeds} ${result.seeds.join(', ')}, ${threads} threads of an ${cpu} processor.`,
+    `From \`${path}\`: ${seeds} ${result.seeds.join(', ')}, ${threads} ${threads === 1 ? 'thread' : 'threads'} of an ${cpu} processor.`,
   ].join('\n');
 }
 
