@@ -274,7 +274,7 @@ const paper: Profile = (() => {
     cost: { classes: [2, 5, 10, 20, 50, 100, 200, 500, 1000], hidden: [1000, 1000], images: 500, repeats: 4 },
     l2: { images: 1000 },
     robustness: {
-      recipes: [lenetNormal, lenetLwa, lenetPgd],
+      recipes: [lenetNormal, lenetLwa, lenetPgd].map((recipe) => ({ ...recipe, ...further })),
       lengths: [1, 1.5, 2],
       images: 100,
       ranks,

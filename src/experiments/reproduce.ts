@@ -231,13 +231,15 @@ export async function* reproduce(
       const experiment = experiments[name]!;
       const found: Findings = yield* progress.during(experiment.measure(laboratory, seeds));
       await laboratory.release();
-      const networks = experiment.recipes(profile).map((recipe) => describeRecipe(recipe, seeds.length));
+      const recipes = experiment.recipes(profile);
+      const networks = recipes.map((recipe) => describeRecipe(recipe, seeds.length));
+      const most = Math.max(...recipes.map((recipe) => countOf(recipe, seeds.length)));
       const result: ResultFile = {
         format: 'sparring-results',
         version: 1,
         experiment: name,
         profile: profile.name,
-        seeds,
+        seeds: recipes.length > 0 ? seeds.slice(0, most) : seeds,
         environment: environment(),
         settings: { ...experiment.settings(profile), ...(networks.length > 0 && { networks }) },
         rows: found.rows,
