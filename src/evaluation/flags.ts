@@ -23,6 +23,7 @@ export type FlagName =
   | 'blackBoxStronger'
   | 'risingAccuracy'
   | 'singleStepStronger'
+  | 'singleStepMisled'
   | 'inadmissible'
   | 'misreported'
   | 'notFinite';
@@ -50,6 +51,8 @@ const perCent = (part: number): string => `${Number((100 * part).toPrecision(3))
 const tolerance = 0.002;
 /** Single examples may have no gradient for reasons of their own; from this share on they are no accident. */
 const suspicious = 0.01;
+/** By how much accuracy more steps may undercut one step before one step counts as blind: honest networks stay below. */
+const curvature = 0.3;
 const repeats = 5;
 
 function randomness(outputs: readonly Float64Array[]): Flag[] {
@@ -222,6 +225,12 @@ export function flagsOfFigures(
       flags.push({
         name: 'singleStepStronger',
         message: `at epsilon ${epsilon} a single step leaves ${perCent(least(single))}, the best iterative attack ${perCent(least(iterated))}: iterations lose their way`,
+        evidence: { epsilon, singleStep: figures(single), iterative: figures(iterated) },
+      });
+    if (single.length > 0 && least(iterated) < least(single) - curvature)
+      flags.push({
+        name: 'singleStepMisled',
+        message: `at epsilon ${epsilon} the best single step leaves ${perCent(least(single))}, iterations ${perCent(least(iterated))}: the loss bends away from its gradient, and figures of single steps say little`,
         evidence: { epsilon, singleStep: figures(single), iterative: figures(iterated) },
       });
   }

@@ -118,7 +118,7 @@ const idle = (name: string, cost: { queries?: number; backwards?: number }): Att
 test('evaluate: figures that do not go together are flagged', async (t) => {
   const { model, other, data } = await specimen();
   const epsilons = [0.5, 1];
-  const raised = async (net: nn.Module, chosen: (AttackEntry | 'advLoss')[]): Promise<Flag[]> =>
+  const raised = async (net: nn.Module, chosen: (AttackEntry | 'advLoss' | 'pgd')[]): Promise<Flag[]> =>
     (await evaluate(net, data, { epsilons, attacks: chosen, diagnose: false })).flags;
 
   t.deepEqual(await raised(model, ['advLoss']), [], 'an honest network, honestly measured');
@@ -140,6 +140,11 @@ test('evaluate: figures that do not go together are flagged', async (t) => {
     namesOf(await raised(model, [idle('idle', { queries: 1 }), { ...idle('slow', { queries: 40 }) }])),
     [],
     'not where they leave the same',
+  );
+  t.deepEqual(
+    namesOf(await raised(model, [idle('idle', { queries: 1 }), 'pgd'])),
+    ['singleStepMisled'],
+    'a single step that sees nothing of what iterations find',
   );
 
   const inTurn = async (net: nn.Module, chosen: (AttackEntry | 'advLoss')[]): Promise<FlagName[]> => {
