@@ -5,7 +5,7 @@ import * as ops from '../tensor/ops.js';
 import { whileRows } from '../tensor/plan.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
-import { AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
+import { AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Normalize, ReLU, Sequential, Tanh } from './layers.js';
 import { Mlp } from './mlp.js';
 import { Module } from './module.js';
 
@@ -152,6 +152,7 @@ const gains = new Map<unknown, Bound>([
   [ReLU, () => constant(1)],
   [Tanh, () => constant(1)],
   [Flatten, () => constant(1)],
+  [Normalize, ({ std }: Normalize) => constant(slack / Math.min(...std))],
   [Dropout, ({ training }: Dropout) => (training ? undefined : constant(1))],
   [MaxPool2d, ({ options }: MaxPool2d) => constant(Math.sqrt(windows(options).overlap))],
   [AvgPool2d, ({ options }: AvgPool2d) => constant(Math.sqrt(windows(options).overlap / windows(options).size))],

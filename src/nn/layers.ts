@@ -3,7 +3,7 @@ import { SparringError } from '../errors.js';
 import { parseOptions } from '../options.js';
 import * as ops from '../tensor/ops.js';
 import type { Conv2dOptions, Pair, PoolOptions } from '../tensor/ops.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { tensor, type Tensor } from '../tensor/tensor.js';
 import { initialEntries, initialize, type InitialOptions } from './initializers.js';
 import { Module } from './module.js';
 import { nextRandomness } from './randomness.js';
@@ -26,6 +26,8 @@ const convolutionOptions = v.strictObject({
   ...linearOptions.entries,
 });
 const poolOptions = v.strictObject({ kernel: pair, stride: v.exactOptional(pair), padding: v.exactOptional(pair) });
+const numbers = v.pipe(v.array(v.pipe(v.number(), v.finite())), v.minLength(1));
+const normalizeOptions = v.strictObject({ mean: numbers, std: numbers });
 const dropoutOptions = v.strictObject({
   rate: v.optional(
     v.custom<number>((value) => typeof value === 'number', 'expected number'),
@@ -214,6 +216,53 @@ export class Dropout extends Module {
 
   forward(x: Tensor): Tensor {
     return this.training && this.rate > 0 ? ops.dropout(x, { rate: this.rate, ...nextRandomness() }) : x;
+  }
+}
+
+/**
+ * (x - mean) / std for each channel, [B, C, ...] to the same shape, with numbers that are given and do not learn: C of each, or
+ * one for all. With it as its first layer a network takes inputs as the data have them, in [0, 1] say, and lengths of
+ * perturbations mean what they say.
+ *
+ * @throws SparringError `OUT_OF_RANGE` for a standard deviation that is not positive, `SHAPE_MISMATCH` for inputs of another
+ *   number of channels.
+ *
+ * @example
+ * ```ts
+ * import { nn, tensor } from 'sparring';
+ *
+ * console.log(new nn.Normalize({ mean: [0.5], std: [0.25] }).forward(tensor([[0, 1]])).toArray()); // [[-2, 2]]
+ * ```
+ */
+export class Normalize extends Module {
+  /** Of each channel, or of all. */
+  readonly mean: readonly number[];
+  /** Of each channel, or of all. */
+  readonly std: readonly number[];
+
+  constructor(options: { mean: number[]; std: number[] }) {
+    super();
+    const { mean, std } = parseOptions(normalizeOptions, options, 'Normalize');
+    const wrong = std.find((each) => !(each > 0));
+    if (wrong !== undefined)
+      throw new SparringError('OUT_OF_RANGE', `Normalize: expected positive standard deviations, received ${wrong}`);
+    this.mean = mean;
+    this.std = std;
+  }
+
+  forward(x: Tensor): Tensor {
+    const dtype = x.dtype === 'float64' ? 'float64' : 'float32';
+    const channels = x.shape[1] ?? 0;
+    const along = (values: readonly number[]): Tensor => {
+      if (values.length !== 1 && values.length !== channels)
+        throw new SparringError(
+          'SHAPE_MISMATCH',
+          `Normalize: expected inputs of ${values.length} channels, received shape [${x.shape.join(',')}]`,
+        );
+      const shape = [values.length, ...x.shape.slice(2).map(() => 1)];
+      return ops.reshape(tensor([...values], { dtype }), shape);
+    };
+    return ops.mul(ops.sub(x, along(this.mean)), along(this.std.map((each) => 1 / each)));
   }
 }
 

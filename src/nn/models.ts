@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { SparringError } from '../errors.js';
 import { parseOptions, wholeFrom } from '../options.js';
-import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Tanh } from './layers.js';
+import { Conv2d, Dropout, Flatten, Linear, MaxPool2d, Normalize, ReLU, Sequential, Tanh } from './layers.js';
 import { initialEntries } from './initializers.js';
 import { Mlp } from './mlp.js';
 import type { Module } from './module.js';
@@ -115,6 +115,9 @@ const cifarNetOptions = v.strictObject({
   shape: v.optional(v.tuple([count, count, count]), [3, 32, 32]),
   channels: v.optional(v.tuple([count, count]), [64, 128]),
   dense: v.optional(v.array(count), [2048, 2048]),
+  normalize: v.exactOptional(
+    v.custom<ConstructorParameters<typeof Normalize>[0]>((value) => typeof value === 'object'),
+  ),
   ...shared,
   dropout: v.optional(shared.dropout.wrapped, 0.5),
 });
@@ -125,7 +128,8 @@ export type CifarNetOptions = v.InferInput<typeof cifarNetOptions>;
 /**
  * The paper's authors' network for CIFAR-10: three convolutions 3x3 and pooling 3x3 at stride 2, twice, of 64 and then
  * 128 channels; dense layers of 2048, 2048 and 10, with dropout of .5 after the hidden ones. Inputs [B, channels, height,
- * width] of the given `shape`. Parameters are named as those of the same PyTorch Sequential.
+ * width] of the given `shape`. Parameters are named as those of the same PyTorch Sequential. With `normalize` a
+ * {@link Normalize} comes first; the authors' own inputs went from -1 to 1, which is a mean and a standard deviation of .5.
  *
  * @example
  * ```ts
@@ -136,7 +140,7 @@ export type CifarNetOptions = v.InferInput<typeof cifarNetOptions>;
  * ```
  */
 export function cifarNet(options: CifarNetOptions = {}): Sequential {
-  const { shape, channels, dense, classes, activation, dropout, initializer, seed } = parseOptions(
+  const { shape, channels, dense, normalize, classes, activation, dropout, initializer, seed } = parseOptions(
     cifarNetOptions,
     options,
     'cifarNet',
@@ -164,6 +168,7 @@ export function cifarNet(options: CifarNetOptions = {}): Sequential {
   ];
   const widths = [channels[1] * pooled(height) * pooled(width), ...dense];
   return new Sequential(
+    ...(normalize ? [new Normalize(normalize)] : []),
     ...convolutions(colours, channels[0]),
     ...convolutions(channels[0], channels[1]),
     new Flatten(),

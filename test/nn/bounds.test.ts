@@ -56,6 +56,7 @@ test('bounds: of each layer, above the norm of its Jacobian', (t) => {
     ['ReLU', new nn.ReLU(), [1, 9], 1.001],
     ['Tanh', new nn.Tanh(), [1, 9], 2],
     ['Flatten', new nn.Flatten(), [1, 2, 3], 1.001],
+    ['Normalize', new nn.Normalize({ mean: [0.1, 0.2], std: [0.5, 0.3] }), [1, 2, 3], 1.001],
   ];
   for (const [name, layer, shape, looseness] of layers) {
     layer.eval();

@@ -1,14 +1,19 @@
 import test from 'tape';
 import {
+  full,
   mean,
   memory,
   models,
+  mul,
   nn,
+  planned,
   schedules,
   scope,
   square,
+  sub,
   tensor,
   uniform,
+  vjp,
   zeros,
   type Tensor,
 } from '../../src/index.js';
@@ -34,6 +39,7 @@ test('layers: shapes', (t) => {
       ['Tanh', new nn.Tanh(), [2, 3], [2, 3]],
       ['Dropout', new nn.Dropout(), [2, 3], [2, 3]],
       ['Flatten', new nn.Flatten(), [2, 3, 4, 5], [2, 60]],
+      ['Normalize', new nn.Normalize({ mean: [0.5], std: [0.5] }), [2, 3, 4, 5], [2, 3, 4, 5]],
       ['Sequential of nothing', new nn.Sequential(), [2, 3], [2, 3]],
       ['mlp', models.mlp({ inputs: 12, hidden: [4], classes: 3 }), [5, 3, 2, 2], [5, 3]],
       ['mlp without hidden layers', models.mlp({ inputs: 12, hidden: [], classes: 3 }), [5, 12], [5, 3]],
@@ -57,6 +63,47 @@ test('layers: shapes', (t) => {
   t.end();
 });
 
+test('Normalize: each channel by its own numbers, and the gradient with them', (t) => {
+  scope(() => {
+    const two = new nn.Normalize({ mean: [1, 2], std: [2, 4] });
+    const one = new nn.Normalize({ mean: [1], std: [2] });
+    const x = tensor([
+      [
+        [1, 3],
+        [2, 6],
+      ],
+    ]);
+    t.deepEqual(two.forward(x).toArray(), [
+      [
+        [0, 1],
+        [0, 1],
+      ],
+    ]);
+    t.deepEqual(one.forward(tensor([[3], [5]], { dtype: 'float64' })).toArray(), [[1], [2]], 'one for all, in float64');
+    t.deepEqual(Object.keys(two.stateDict()), [], 'nothing learns');
+    const { pullback } = vjp((input: Tensor) => two.forward(input), x);
+    t.deepEqual(pullback(full([1, 2, 2], 1)).toArray(), [
+      [
+        [0.5, 0.5],
+        [0.25, 0.25],
+      ],
+    ]);
+    const step = planned((input: Tensor) => [two.forward(input)]);
+    for (const scale of [1, 3]) {
+      const input = mul(x, scale);
+      t.deepEqual(step.sync(input)[0]!.toArray(), two.forward(input).toArray(), 'in a plan');
+    }
+    step.dispose();
+    const net = models
+      .cifarNet({ channels: [2, 3], dense: [4], normalize: { mean: [0.5], std: [0.5] }, seed: 1 })
+      .eval();
+    const plain = models.cifarNet({ channels: [2, 3], dense: [4], seed: 1 }).eval();
+    const image = uniform([1, 3, 32, 32], { seed: 1 });
+    t.deepEqual(net.forward(image).toArray(), plain.forward(mul(sub(image, 0.5), 2)).toArray(), 'cifarNet with it');
+  });
+  t.end();
+});
+
 test('layers: what they refuse', async (t) => {
   await refused(
     t,
@@ -72,6 +119,7 @@ test('layers: what they refuse', async (t) => {
     [() => new nn.MaxPool2d({ kernel: 2, strid: 2 } as { kernel: number }), 'MaxPool2d', 'stride'],
     [() => new nn.AvgPool2d({ kernel: 2, Padding: 2 } as { kernel: number }), 'AvgPool2d', 'padding'],
     [() => new nn.Dropout({ rat: 0.1 } as object), 'Dropout', 'rate'],
+    [() => new nn.Normalize({ mean: [0], sdt: [1] } as never), 'Normalize', 'std'],
     [() => schedules.cosine({ finl: 0.1 } as object), 'schedules.cosine', 'final'],
     [() => schedules.steps({ at: [], facter: 0.1 } as { at: number[] }), 'schedules.steps', 'factor'],
   ];
@@ -85,6 +133,9 @@ test('layers: what they refuse', async (t) => {
     [() => new nn.Linear(2, 2, { initializer: { normal: -1 } }), 'Linear: initializer.normal: expected at least 0'],
     [() => new nn.Conv2d(1, 1, { kernel: '3' } as never), 'Conv2d: kernel: expected'],
     [() => new nn.MaxPool2d({} as never), 'MaxPool2d: kernel: expected'],
+    [() => new nn.Normalize({ mean: [NaN], std: [1] }), 'Normalize: mean.0: expected number, received NaN'],
+    [() => new nn.Normalize({ mean: [], std: [1] }), 'Normalize: mean: expected'],
+    [() => models.cifarNet({ normalize: { mean: [0] } as never }), 'Normalize: std: expected'],
     [() => schedules.cosine({ final: NaN }), 'schedules.cosine: final: expected number, received NaN'],
     [() => schedules.steps({ at: [1.5] }), 'schedules.steps: at.0: expected at most 1, received 1.5'],
   ];
@@ -96,6 +147,20 @@ test('layers: what they refuse', async (t) => {
     'INVALID_ARGUMENT',
     'Linear: inputs',
     'received 2.5',
+  );
+  await refused(
+    t,
+    'Normalize of no deviation',
+    () => new nn.Normalize({ mean: [0], std: [1, 0] }),
+    'OUT_OF_RANGE',
+    'Normalize: expected positive standard deviations, received 0',
+  );
+  await refused(
+    t,
+    'Normalize of other channels',
+    () => new nn.Normalize({ mean: [0, 0, 0], std: [1, 1, 1] }).forward(uniform([2, 1, 4, 4], { seed: 1 })),
+    'SHAPE_MISMATCH',
+    'Normalize: expected inputs of 3 channels, received shape [2,1,4,4]',
   );
   await refused(
     t,
