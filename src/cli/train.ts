@@ -31,6 +31,9 @@ const options = {
   method: option(choice(methodNames), `how it learns: ${either(methodNames)}`, { required: true }),
   ...methodOptions,
   epochs: option(whole({ least: 1 }), 'passes over the training images', { fallback: 6 }),
+  warmUp: option(whole({ least: 0 }), 'how many of the epochs, the first, learn from images as they are', {
+    fallback: 0,
+  }),
   batchSize: option(whole({ least: 1 }), 'images a step', { fallback: 128 }),
   optimizer: option(choice(['sgd', 'adam']), 'optimizer: sgd or adam', { fallback: 'sgd' }),
   rate: option(real({ least: 0 }), 'learning rate at the start; it falls to 0 along half a cosine', {
@@ -65,6 +68,10 @@ const options = {
     fallback: [2048, 2048],
     only: { option: 'model', values: ['cifarNet'] },
   }),
+  normalize: flag('have the network itself bring pixels of 0 to 1 to -1 to 1', {
+    option: 'model',
+    values: ['cifarNet'],
+  }),
   activation: option(choice(['relu', 'tanh']), 'activation: relu or tanh', { fallback: 'relu' }),
   dropout: option(real({ least: 0, below: 1 }), 'fraction of the hidden units left out at each step', {
     fallbackText: '0, and 0.5 for cifarNet',
@@ -91,14 +98,14 @@ const options = {
 type Options = Values<typeof options>;
 
 function describeModel(
-  { model, hidden, channels: filters, dense, activation, dropout, seed }: Options,
+  { model, hidden, channels: filters, dense, normalize, activation, dropout, seed }: Options,
   { shape, classes }: Dataset,
 ): Pick<Description, 'model' | 'options'> {
   const [channels, height, width] = shape as [number, number, number];
   const own = {
     mlp: { inputs: channels * height * width, hidden },
     lenet: { channels, height, width },
-    cifarNet: { shape, channels: filters, dense },
+    cifarNet: { shape, channels: filters, dense, ...(normalize && { normalize: { mean: [0.5], std: [0.5] } }) },
   }[model];
   return { model, options: { ...own, classes, activation, ...(dropout !== undefined && { dropout }), seed } };
 }
@@ -199,7 +206,8 @@ export const trainCommand = defineCommand({
     ],
   ],
   async run(session, options) {
-    const { data, dataDir, epochs, batchSize, seed, out, checkpoint } = options;
+    const { data, dataDir, epochs, warmUp, batchSize, seed, out, checkpoint } = options;
+    if (warmUp >= epochs) throw refusal(`--warm-up: expected fewer than the ${epochs} epochs, received ${warmUp}`);
     if (checkpoint !== undefined && resolve(checkpoint) === resolve(out)) {
       throw refusal('--checkpoint: expected another file than --out');
     }
@@ -220,6 +228,7 @@ export const trainCommand = defineCommand({
     const settings = {
       method,
       epochs,
+      ...(warmUp > 0 && { warmUp }),
       batchSize,
       optimizer,
       ...augment,

@@ -136,4 +136,8 @@ export function option<T>(kind: Kind<T>, description: string, more: More<T> = {}
 }
 
 /** An option without a value. */
-export const flag = (description: string): Setting<boolean> => ({ description, fallback: false });
+export const flag = (description: string, only?: Setting<boolean>['only']): Setting<boolean> => ({
+  description,
+  fallback: false,
+  ...(only && { only }),
+});

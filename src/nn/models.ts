@@ -120,6 +120,7 @@ const cifarNetOptions = v.strictObject({
   ),
   ...shared,
   dropout: v.optional(shared.dropout.wrapped, 0.5),
+  initializer: v.optional(shared.initializer.wrapped, 'heNormal'),
 });
 
 /** What {@link cifarNet} is made of. */
@@ -130,6 +131,7 @@ export type CifarNetOptions = v.InferInput<typeof cifarNetOptions>;
  * 128 channels; dense layers of 2048, 2048 and 10, with dropout of .5 after the hidden ones. Inputs [B, channels, height,
  * width] of the given `shape`. Parameters are named as those of the same PyTorch Sequential. With `normalize` a
  * {@link Normalize} comes first; the authors' own inputs went from -1 to 1, which is a mean and a standard deviation of .5.
+ * The `initializer` is `heNormal` by default: through so many layers, PyTorch's lets the signal fade before it can learn.
  *
  * @example
  * ```ts

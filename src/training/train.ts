@@ -20,6 +20,7 @@ import { contentsOf, describeSchedule, identityOf, readCheckpoint, writeCheckpoi
 import { Examples, guardData } from './examples.js';
 import type { Method } from './method.js';
 import * as methods from './methods.js';
+import { normal } from './normal.js';
 import { learn } from './step.js';
 
 const optimizers = {
@@ -36,6 +37,11 @@ export interface TrainOptions {
   method?: Method | keyof typeof methods;
   /** Passes over the data, 1 by default. */
   epochs?: number;
+  /**
+   * How many of the epochs, the first, learn from the examples as they are, like `normal`; 0 by default. A deep network
+   * that knows nothing yet may learn nothing from an adversary's examples.
+   */
+  warmUp?: number;
   /** Examples a step, 128 by default. */
   batchSize?: number;
   /** SGD at rate .1 with momentum .9 by default. */
@@ -126,6 +132,7 @@ const schema = v.strictObject({
     'normal',
   ),
   epochs: v.optional(wholeFrom(1), 1),
+  warmUp: v.optional(wholeFrom(0), 0),
   batchSize: v.optional(wholeFrom(1), 128),
   optimizer: v.optional(v.looseObject({ name: v.picklist(['sgd', 'adam']) }), {
     name: 'sgd',
@@ -234,6 +241,7 @@ export async function* train(
   const parsed = parseOptions(schema, options, 'train');
   const {
     epochs,
+    warmUp,
     batchSize,
     seed,
     signal,
@@ -250,6 +258,7 @@ export async function* train(
   check(data, method, { augment, unlabelled });
   const schedule = rest.schedule ?? schedules.cosine();
   const { name, ...settings } = rest.optimizer;
+  if (warmUp >= epochs) refuse(`warmUp: expected fewer than the ${epochs} epochs, received ${warmUp}`);
   if (keepBest !== undefined && validation === undefined)
     refuse('keepBest: expected with validation, received without');
   if (!((model as unknown) instanceof Module))
@@ -266,20 +275,26 @@ export async function* train(
   const others = unlabelled && new Examples(unlabelled);
   const average = averageWeights === undefined ? undefined : new AverageWeights(model, averageWeights);
   const size = Math.min(batchSize, data.rows.length);
+  const perEpoch = Math.ceil(data.rows.length / size);
+  const steps = epochs * perEpoch;
   const carried = method.carries === true ? new CarriedPerturbations(size, data.shape) : undefined;
   const varied = (x: Tensor): Tensor => (augment === undefined ? x : augmented(x, augment));
-  const update = planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
-    withRandomness({ seed, rows, tick }, () => {
-      const { x, y } = examples.batch(rows);
-      const batch = { model, x: varied(x), y, ...(carried && { carried: carried.first(rows.size) }) };
-      const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
-      const made = learn(method, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
-      average?.follow(tick);
-      return made;
-    }),
-  );
+  // A plan is made at its first call: without a warm-up there is one.
+  const updateBy = (by: Method) =>
+    planned((rows: Tensor, rate: Tensor, tick: Tensor, more?: Tensor) =>
+      withRandomness({ seed, rows, tick }, () => {
+        const { x, y } = examples.batch(rows);
+        const batch = { model, x: varied(x), y, ...(carried && { carried: carried.first(rows.size) }) };
+        const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
+        const made = learn(by, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
+        average?.follow(tick);
+        return made;
+      }),
+    );
+  const plainly = updateBy(normal());
+  const update = updateBy(method);
   const step = async (rows: Int32Array, rate: number, more?: Int32Array): Promise<number> => {
-    const made = await update(
+    const made = await (optimizer.steps < warmUp * perEpoch ? plainly : update)(
       tensor(rows),
       tensor(rate, { dtype: 'float64' }),
       tensor(optimizer.steps, { dtype: 'int32' }),
@@ -300,8 +315,6 @@ export async function* train(
     optimizer.steps++;
     return loss;
   };
-  const perEpoch = Math.ceil(data.rows.length / size);
-  const steps = epochs * perEpoch;
   const started = performance.now();
   let figures: Pick<EpochEvent, 'loss' | 'validation'> = { loss: NaN, validation: undefined };
 
@@ -317,6 +330,7 @@ export async function* train(
             ...Object.fromEntries(Object.entries(method.settings).map(([key, value]) => [`method.${key}`, value])),
             optimizer: rest.optimizer,
             epochs,
+            ...(warmUp > 0 && { warmUp }),
             batchSize,
             seed,
             schedule: describeSchedule(schedule, steps),
@@ -376,6 +390,7 @@ export async function* train(
   } finally {
     for (const parameter of parameters) inTraining.delete(parameter);
     model.eval();
+    plainly.dispose();
     update.dispose();
     examples.dispose();
     others?.dispose();
