@@ -200,6 +200,20 @@ test('reproduce: networks are in memory only while their row is measured', async
   await rm(out, { recursive: true });
 });
 
+test('reproduce: a result names the seeds that its own networks had', async (t) => {
+  const [few, all] = [tiny.table1.recipes.slice(0, 1).map((recipe) => ({ ...recipe, seeds: 1 })), tiny.cifar10.recipes];
+  for (const [recipes, expected] of [
+    [few, [0]],
+    [all, [0, 1]],
+  ] as const) {
+    const { results } = await run(['cifar10'], {
+      out: await folder(),
+      profile: { ...tiny, cifar10: { ...tiny.cifar10, recipes } },
+    });
+    t.deepEqual(results.cifar10!.seeds, expected, `${expected.length}`);
+  }
+});
+
 test('reproduce: learning curves of networks that were trained without them', async (t) => {
   const out = await folder();
   const profile = { ...tiny, seeds: 1, table2: { ...tiny.table2, recipes: tiny.table2.recipes.slice(0, 1) } };
