@@ -8,11 +8,13 @@ import { scope } from '../tensor/scope.js';
 import { tensor } from '../tensor/tensor.js';
 import { Examples } from '../training/examples.js';
 import { overSeeds, seedsOf, countOf, type Experiment } from './experiment.js';
-import { imageCount } from './images.js';
 import type { Laboratory } from './laboratory.js';
-import { labelOf, type Recipe } from './profiles.js';
+import { labelOf, type Profile, type Recipe } from './profiles.js';
 
+/** Units of work: of the curves of ten thousand images, and of the distances. */
 const units = { curve: 15000, distances: 8000 };
+
+const unitsOf = ({ figure1: { images } }: Profile): number => (units.curve * images) / 10000 + units.distances;
 
 /** How often the network is linearised anew on the way to its boundary. */
 const steps = 20;
@@ -48,16 +50,16 @@ async function distancesOf(
 }
 
 async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number): Promise<ResultRow[]> {
-  const { lengths, bins, distances: count } = laboratory.profile.figure1;
+  const { lengths, bins, images, distances: count } = laboratory.profile.figure1;
   const { points, distances } = await laboratory.ofNetwork<Measured>(recipe, seed, {
     name: 'figure1',
-    settings: { lengths, distances: count, steps, norm: 'l2' },
-    units: units.curve + units.distances,
+    settings: { lengths, images, distances: count, steps, norm: 'l2' },
+    units: unitsOf(laboratory.profile),
     async measure(onProgress) {
       const { network } = await laboratory.network(recipe, seed);
       const { validation } = await laboratory.images(recipe.data, seed);
-      const total = validation.rows.length + count;
-      const points = await accuracyCurve(network, validation, {
+      const total = images + count;
+      const points = await accuracyCurve(network, take(validation, images), {
         epsilons: lengths,
         ...laboratory.signal,
         onProgress: (done) => {
@@ -67,7 +69,7 @@ async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number):
       const distances = await distancesOf(network, take(validation, count), {
         ...laboratory.signal,
         onProgress: (done) => {
-          onProgress(validation.rows.length + done, total);
+          onProgress(images + done, total);
         },
       });
       return { points, distances };
@@ -94,14 +96,14 @@ async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number):
  */
 export const figure1: Experiment = {
   recipes: ({ figure1: { recipes } }) => recipes,
-  units: ({ figure1: { recipes } }, seeds) =>
-    recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * (units.curve + units.distances), 0),
-  settings: ({ figure1: { recipes, lengths, distances } }) => ({
+  units: (profile, seeds) =>
+    profile.figure1.recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOf(profile), 0),
+  settings: ({ figure1: { recipes, lengths, images, distances } }) => ({
     data: recipes[0]!.data,
     norm: 'l2',
     lengths,
     clip: false,
-    images: `${imageCount(recipes[0]!.data)} validation images`,
+    images: `the first ${images.toLocaleString('en')} validation images`,
     minimal: {
       attack: 'minimal',
       linearize: 'logits',

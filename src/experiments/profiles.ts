@@ -62,6 +62,8 @@ export interface Profile {
     recipes: readonly Recipe[];
     /** L2 lengths of the curves. */
     lengths: readonly number[];
+    /** How many of the validation images, the first, the curves are of. */
+    images: number;
     /** L2 lengths that the distribution of minimal lengths is told at. */
     bins: readonly number[];
     /** How many of the validation images are moved to the boundary for their minimal length. */
@@ -125,9 +127,9 @@ const ranks: readonly (readonly AttackSetting[])[] = [
 ];
 
 const quick: Profile = (() => {
-  const normal = mlp(methods.normal(), 5, 10);
+  const normal = mlp(methods.normal(), 4, 10);
   const lwa = mlp(methods.lwa({ epsilon: 1.5 }), 5, 14);
-  const lenetNormal = lenet(methods.normal(), 3, 17, {
+  const lenetNormal = lenet(methods.normal(), 2, 17, {
     choice: 'rate: the better of .05 and .1 on the validation images of seed 0',
   });
   const lenetLwa = lenet(methods.lwa({ epsilon: 1.5 }), 3, 40);
@@ -152,7 +154,7 @@ const quick: Profile = (() => {
       ],
       epsilon: 0.25,
     },
-    figure1: { recipes: [lenetNormal], lengths: steps(8, 0.5), bins: steps(16, 0.25), distances: 200 },
+    figure1: { recipes: [lenetNormal], lengths: steps(8, 0.5), images: 4000, bins: steps(16, 0.25), distances: 200 },
     figure2: { images: 1000 },
     cost: { classes: [2, 10, 100], hidden: [1000, 1000], images: 500, repeats: 3 },
     l2: { images: 500 },
@@ -279,6 +281,7 @@ const paper: Profile = (() => {
     figure1: {
       recipes: [lenetNormal, lenetLwa].map((recipe) => ({ ...recipe, ...further })),
       lengths: steps(8, 0.5),
+      images: 10000,
       bins: steps(32, 0.125),
       distances: 1000,
     },

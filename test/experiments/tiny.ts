@@ -48,7 +48,7 @@ export const tiny: Profile = (() => {
     table2: { recipes: convolutional, epsilon: 0.5, ...strong },
     fashion: { recipes: dense.slice(0, 2), epsilon: 0.5 },
     cifar10: { recipes: dense.slice(0, 1), epsilon: 0.25 },
-    figure1: { recipes: convolutional, lengths: [0, 0.5, 1], bins: [0, 0.25, 0.5, 1, 2], distances: 40 },
+    figure1: { recipes: convolutional, lengths: [0, 0.5, 1], images: 100, bins: [0, 0.25, 0.5, 1, 2], distances: 40 },
     figure2: { images: 50 },
     cost: { classes: [2, 5, 10], hidden: [16], images: 10, repeats: 2 },
     l2: { images: 20 },
