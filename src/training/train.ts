@@ -348,6 +348,8 @@ export async function* train(
     for (let epoch = before?.epoch ?? 0; epoch < epochs; epoch++) {
       const epochStarted = performance.now();
       let total = 0;
+      // Its memory is the method's now.
+      if (epoch === warmUp) plainly.dispose();
       for (const rows of batches(data, { size, seed, epoch })) {
         signal?.throwIfAborted();
         // Before each step: whoever attacks the network between two puts it in evaluation mode.
