@@ -61,6 +61,7 @@ function peersTable({ workloads }: PeersResult): string[][] {
     { title: 'TensorFlow.js', cell: ({ tensorflowjs }) => tensorflowjs && milliseconds(tensorflowjs) },
     { title: 'onnxruntime', cell: ({ onnxruntime }) => onnxruntime && milliseconds(onnxruntime) },
     { title: 'of sgemm', cell: ({ fraction }) => fraction && `${(100 * fraction).toFixed(0)} %` },
+    { title: 'limit', cell: ({ ratio, fraction }) => ratio && fraction && (ratio / fraction).toFixed(2) },
   ] satisfies { title: string; cell: (row: PeersResult['workloads'][number]) => string | number | undefined }[];
   const shown = columns.filter(({ cell }) => workloads.some((row) => cell(row) !== undefined));
   return [
@@ -71,7 +72,7 @@ function peersTable({ workloads }: PeersResult): string[][] {
 
 /** What the columns of a comparison mean, and how it was measured. */
 const legend = ({ machineGflops, settings }: PeersResult): string[] => [
-  `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s`,
+  `ratio: how many times as long PyTorch's best takes; of sgemm: rate as a part of the machine's ${machineGflops.toFixed(0)} GFLOP/s; limit: what the ratio would be if all the arithmetic ran at that rate, which only less arithmetic (Winograd's convolutions, classes left out) can beat`,
   timingOf(settings),
 ];
 

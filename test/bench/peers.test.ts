@@ -12,9 +12,9 @@ import { comparison } from './sample.js';
 
 test('a comparison is a table, and tells what is missing', (t) => {
   const lines = peersText(comparison).split('\n');
-  t.equal(lines[0], '  ms a repetition  sparring  PyTorch, best  ratio  PyTorch, plain  of sgemm');
-  t.equal(lines[1], '  mlp_train_b128      12.50          20.00   1.60           25.00      75 %');
-  t.equal(lines[2], '  lenet_infer_b1     0.4000         0.2000   0.50          0.3000      10 %');
+  t.equal(lines[0], '  ms a repetition  sparring  PyTorch, best  ratio  PyTorch, plain  of sgemm  limit');
+  t.equal(lines[1], '  mlp_train_b128      12.50          20.00   1.60           25.00      75 %   2.13');
+  t.equal(lines[2], '  lenet_infer_b1     0.4000         0.2000   0.50          0.3000      10 %   5.00');
   t.ok(lines.includes('2 threads, float32, medians of 3 rounds in turn'), 'how it was measured');
   t.equal(timingOf({ threads: 1, rounds: 1 }), '1 thread, float32, one round in turn');
   t.ok(
@@ -28,9 +28,9 @@ test('a comparison is a table, and tells what is missing', (t) => {
 test('a comparison is a table in Markdown', (t) => {
   const lines = peersMarkdown(comparison).split('\n');
   t.deepEqual(lines.slice(0, 3), [
-    '| ms a repetition | sparring | PyTorch, best | ratio | PyTorch, plain | of sgemm |',
-    '| --- | --: | --: | --: | --: | --: |',
-    '| mlp_train_b128 | 12.50 | 20.00 | 1.60 | 25.00 | 75 % |',
+    '| ms a repetition | sparring | PyTorch, best | ratio | PyTorch, plain | of sgemm | limit |',
+    '| --- | --: | --: | --: | --: | --: | --: |',
+    '| mlp_train_b128 | 12.50 | 20.00 | 1.60 | 25.00 | 75 % | 2.13 |',
   ]);
   t.match(
     lines.at(-1)!,
