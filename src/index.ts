@@ -125,7 +125,7 @@ export type { AdvAlphaOptions, BudgetedOptions } from './adversary/budgeted.js';
 export type { CarliniWagnerOptions } from './adversary/carliniWagner.js';
 export type { DdnOptions } from './adversary/ddn.js';
 export type { DeepFoolOptions } from './adversary/deepFool.js';
-export type { DistanceOptions, DistanceResult, TargetedOptions } from './adversary/distance.js';
+export type { DistanceOptions, DistanceResult, LedOptions, TargetedOptions } from './adversary/distance.js';
 export type { EadOptions } from './adversary/ead.js';
 export type { FabOptions } from './adversary/fab.js';
 export type { FgmOptions } from './adversary/fgsm.js';

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne } from './attack.js';
 import {
   constantEntries,
   goingOn,
@@ -19,16 +19,17 @@ import {
   between,
   defineDistanceAttack,
   distanceEntries,
+  ledEntry,
   nearer,
   spent,
   type Found,
   type Given,
-  type TargetedOptions,
+  type LedOptions,
 } from './distance.js';
 import { asRows, longest, norms } from './norms.js';
 
 /** Options of {@link carliniWagner}. */
-export interface CarliniWagnerOptions extends TargetedOptions, ConstantOptions {
+export interface CarliniWagnerOptions extends LedOptions, ConstantOptions {
   /** The norm is L2. */
   norm?: 'l2';
   /** Steps of Adam for each constant at most, 1000 by default; the paper allows 10,000. */
@@ -43,7 +44,7 @@ const schema = v.strictObject({
   ...distanceEntries,
   norm: v.optional(v.picklist(['l2']), 'l2'),
   ...constantEntries,
-  targets: targetsEntry,
+  targets: ledEntry,
   steps: v.optional(atLeastOne, 1000),
   rate: v.optional(between(0, longest), 0.01),
   confidence: v.optional(between(0, longest), 0),

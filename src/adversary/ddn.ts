@@ -3,25 +3,26 @@ import * as v from 'valibot';
 import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, seedEntry, targetsEntry } from './attack.js';
+import { atLeastOne, seedEntry } from './attack.js';
 import {
   between,
   cosine,
   defineDistanceAttack,
   distanceEntries,
   farthestInside,
+  ledEntry,
   nearer,
   onlyFound,
   spent,
   type Found,
   type Given,
-  type TargetedOptions,
+  type LedOptions,
 } from './distance.js';
 import { ascentCotangent } from './linearization.js';
 import { asRows, longest, nonZero, norms } from './norms.js';
 
 /** Options of {@link ddn}. */
-export interface DdnOptions extends TargetedOptions {
+export interface DdnOptions extends LedOptions {
   /** The norm is L2. */
   norm?: 'l2';
   /** Steps, 100 by default. */
@@ -39,7 +40,7 @@ export interface DdnOptions extends TargetedOptions {
 const schema = v.strictObject({
   ...distanceEntries,
   norm: v.optional(v.picklist(['l2']), 'l2'),
-  targets: targetsEntry,
+  targets: ledEntry,
   steps: v.optional(atLeastOne, 100),
   radius: v.optional(between(0, longest), 1),
   gamma: v.optional(between(0, 1), 0.05),

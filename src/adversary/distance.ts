@@ -8,18 +8,20 @@ import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor, tensor } from '../tensor/tensor.js';
 import {
+  atLeastOne,
   attackEntries,
   defineAttack,
   epsilonEntry,
   finite,
   reached,
+  targetsEntry,
   type DefinedAttack,
   type AttackContext,
   type AttackOptions,
   type AttackResult,
   type Labels,
 } from './attack.js';
-import { leader } from './boundary.js';
+import { leader, ranked } from './boundary.js';
 import { asRows, type Norm } from './norms.js';
 
 /** Options of every attack that looks for the shortest perturbation. */
@@ -32,6 +34,17 @@ export interface DistanceOptions extends AttackOptions {
 export interface TargetedOptions extends DistanceOptions {
   /** The class that each input is to be taken for. Without them any class but the label will do. */
   targets?: Labels;
+}
+
+/** Options of those that can also be led to one class after the other. */
+export interface LedOptions extends DistanceOptions {
+  /**
+   * A number leads to so many classes one after the other, those with the largest logits besides the label's, and keeps the
+   * nearest adversarial input that this brings, whatever it is taken for: dearer by as much, and seldom caught in a corner
+   * that is not the nearest. One class for each input leads the inputs there, and only that is a success. Without them any
+   * class but the label will do.
+   */
+  targets?: number | Labels;
 }
 
 /** What an attack gives that looks for the shortest perturbation. An input for which it found none comes back as it was. */
@@ -48,6 +61,9 @@ export interface DistanceResult extends AttackResult {
 
 /** The options of every attack that looks for the shortest perturbation. */
 export const distanceEntries = { ...attackEntries, epsilon: v.optional(epsilonEntry) };
+
+/** The option of {@link LedOptions}. */
+export const ledEntry = v.optional(v.union([atLeastOne, targetsEntry.wrapped]));
 
 /** A number in a range. */
 export const between = (low: number, high: number): v.GenericSchema<number> =>
@@ -188,6 +204,7 @@ type DistanceSchema = Parameters<typeof defineAttack>[1];
  * @param name - What it is called in messages.
  * @param schema - Its options: {@link distanceEntries} and its own.
  * @param build - Given the options, the search on a batch: from what is known and the state before to the state after.
+ * @param traits - `leads`: whether the search itself goes to a number of classes one after the other, where that is asked.
  */
 export function defineDistanceAttack<Options extends DistanceOptions, S extends DistanceSchema = DistanceSchema>(
   name: string,
@@ -196,6 +213,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
     options: v.InferOutput<S> & { clip?: [number, number] | undefined; epsilon?: number | undefined },
     context: SearchContext,
   ) => (given: Given, state: Found) => Promise<Found>,
+  { leads = false }: { leads?: boolean } = {},
 ): DefinedAttack<Options, DistanceResult> {
   return defineAttack<S, Options, DistanceResult>(name, schema, (parsed, context) => {
     const options = parsed as v.InferOutput<S> & {
@@ -203,12 +221,20 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
       epsilon?: number;
       targets?: Labels | number;
     };
-    const { epsilon = Infinity } = options;
+    const { epsilon = Infinity, targets } = options;
     const { model, norm, plan, signal } = context;
-    const targeted = options.targets !== undefined && typeof options.targets !== 'number';
-    const won = (logits: Tensor, aim: Tensor): Tensor => reached(logits, aim, targeted ? aim : undefined);
-    const fooled = (logits: Tensor, aim: Tensor): Tensor =>
-      ops.maximum(won(logits, aim), ops.affine(finite(logits), -1, 1));
+    const classes = typeof targets === 'number' && !leads ? targets : undefined;
+    const given = targets !== undefined && typeof targets !== 'number';
+    const targeted = given || classes !== undefined;
+    const wonBy =
+      (toward: boolean) =>
+      (logits: Tensor, aim: Tensor): Tensor =>
+        reached(logits, aim, toward ? aim : undefined);
+    const fooledBy =
+      (toward: boolean) =>
+      (logits: Tensor, aim: Tensor): Tensor =>
+        ops.maximum(wonBy(toward)(logits, aim), ops.affine(finite(logits), -1, 1));
+    const won = wonBy(given);
     const margin: SearchContext['margin'] = (logits, aim) => {
       const own = ops.takeAlong(logits, ops.reshape(aim, [aim.size, 1]));
       const rival = leader(logits, aim);
@@ -243,7 +269,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
     const begin = plan((x: Tensor, aim: Tensor) => {
       const logits = model.forward(x);
       const none = ops.zeros([x.shape[0]!], { dtype: 'int32' });
-      const done = ops.cast(fooled(logits, aim), 'float64');
+      const done = ops.cast(fooledBy(given)(logits, aim), 'float64');
       return {
         logits,
         adversarial: ops.mul(x, 1),
@@ -271,7 +297,7 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
     const search = build(options, {
       ...context,
       targeted,
-      fooled,
+      fooled: fooledBy(targeted),
       margin,
       refuse: (code, what) => {
         throw new SparringError(code, `${name}: ${what}`);
@@ -279,10 +305,41 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
       program,
       iterate,
     });
-    return async (x, y, rows, targets) => {
-      const aim = targets ?? y;
+    // What a search for one class found, beside the best of those before it.
+    const best = program(({ x, aim, ...state }: Pick<Given, 'x' | 'aim'> & Found & { point: Tensor; size: Tensor }) => {
+      const logits = model.forward(state.point);
+      const open = ops.affine(ops.less(state.distance, Infinity), -1, 1);
+      const better = ops.mul(ops.cast(won(logits, aim), 'float64'), ops.less(state.size, state.distance));
+      // Where nothing has been found yet, logits that are not finite are kept to be told.
+      const broken = ops.mul(ops.cast(ops.affine(finite(logits), -1, 1), 'float64'), open);
+      return {
+        adversarial: ops.where(asColumn(ops.maximum(better, broken), x), state.point, state.adversarial),
+        distance: ops.where(better, state.size, state.distance),
+        ...spent(state, { queries: 1, backwards: 0 }),
+      };
+    });
+    const searchEach = async (start: Given, found: Found, count: number): Promise<Found> => {
+      const { x, aim, logits } = start;
+      const toward = ranked(logits, aim, count);
+      let state = found;
+      for (let at = 0; at < toward.shape[0]!; at++) {
+        const { queries, backwards } = state;
+        state = await scope(async () => {
+          const one = ops.reshape(ops.slice(toward, [at], [at + 1]), aim.shape);
+          const own = await search({ ...start, aim: one }, { ...found, queries, backwards });
+          const costs = { queries: own.queries, backwards: own.backwards };
+          return best({ x, aim, ...state, ...costs, point: own.adversarial, size: own.distance });
+        });
+      }
+      return state;
+    };
+    return async (x, y, rows, wished) => {
+      const aim = wished ?? y;
       const { logits, ...state } = await begin(x, aim);
-      const { adversarial, queries, backwards } = await scope(() => search({ x, aim, rows, logits }, state));
+      const start = { x, aim, rows, logits };
+      const { adversarial, queries, backwards } = await scope(() =>
+        classes === undefined ? search(start, state) : searchEach(start, state, classes),
+      );
       return { ...(await finish(x, aim, adversarial, queries, backwards)), logits };
     };
   });

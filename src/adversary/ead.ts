@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne } from './attack.js';
 import {
   constantEntries,
   goingOn,
@@ -20,16 +20,17 @@ import {
   defineDistanceAttack,
   distanceEntries,
   distanceOf,
+  ledEntry,
   nearer,
   spent,
   type Found,
   type Given,
-  type TargetedOptions,
+  type LedOptions,
 } from './distance.js';
 import { longest, norms, type Norm } from './norms.js';
 
 /** Options of {@link ead}. */
-export interface EadOptions extends TargetedOptions, ConstantOptions {
+export interface EadOptions extends LedOptions, ConstantOptions {
   /** The norm is L1. */
   norm?: 'l1';
   /** Of the adversarial inputs that it comes by the shortest in L1 is kept (`l1`, the default) or in the elastic net (`en`). */
@@ -48,7 +49,7 @@ const schema = v.strictObject({
   ...distanceEntries,
   ...constantEntries,
   norm: v.optional(v.picklist(['l1']), 'l1'),
-  targets: targetsEntry,
+  targets: ledEntry,
   rule: v.optional(v.picklist(['l1', 'en']), 'l1'),
   beta: v.optional(between(0, longest), 0.01),
   steps: v.optional(atLeastOne, 1000),

@@ -3,13 +3,14 @@ import * as v from 'valibot';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, seedEntry, targetsEntry, type Labels } from './attack.js';
+import { atLeastOne, seedEntry, type Labels } from './attack.js';
 import { nearestBoundary, others, ranked } from './boundary.js';
 import {
   asColumn,
   between,
   defineDistanceAttack,
   distanceEntries,
+  ledEntry,
   nearer,
   onlyFound,
   spent,
@@ -52,7 +53,7 @@ const schema = v.strictObject({
   ...distanceEntries,
   steps: v.optional(atLeastOne, 100),
   restarts: v.optional(atLeastOne, 1),
-  targets: v.optional(v.union([atLeastOne, targetsEntry.wrapped])),
+  targets: ledEntry,
   alphaMax: v.optional(between(0, 1), 0.1),
   eta: v.optional(between(1, 2), 1.05),
   beta: v.optional(between(0, 1), 0.9),
@@ -158,4 +159,5 @@ export const fab = defineDistanceAttack<FabOptions, typeof schema>(
       return state;
     };
   },
+  { leads: true },
 );

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne } from './attack.js';
 import { projectedOnBall } from './ball.js';
 import {
   between,
@@ -12,17 +12,18 @@ import {
   distanceEntries,
   farthestInside,
   leads,
+  ledEntry,
   nearer,
   onlyFound,
   spent,
   type Found,
   type Given,
-  type TargetedOptions,
+  type LedOptions,
 } from './distance.js';
 import { asRows, longest, norms } from './norms.js';
 
 /** Options of {@link fmn}. */
-export interface FmnOptions extends TargetedOptions {
+export interface FmnOptions extends LedOptions {
   /** Steps, 100 by default. */
   steps?: number;
   /** The length of the first step, in the L2 norm; 1 by default. The last one's is a hundredth of it. */
@@ -39,7 +40,7 @@ const beyond = 0.001;
 
 const schema = v.strictObject({
   ...distanceEntries,
-  targets: targetsEntry,
+  targets: ledEntry,
   steps: v.optional(atLeastOne, 100),
   stepSize: v.optional(between(0, longest), 1),
   gamma: v.optional(between(0, 1), 0.05),

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne, targetsEntry } from './attack.js';
+import { atLeastOne } from './attack.js';
 import {
   constantEntries,
   nobodyWalks,
@@ -16,17 +16,18 @@ import {
 import {
   defineDistanceAttack,
   distanceEntries,
+  ledEntry,
   nearer,
   spent,
   type Found,
   type Given,
-  type TargetedOptions,
+  type LedOptions,
 } from './distance.js';
 import { ascentCotangent } from './linearization.js';
 import { asRows, nonZero } from './norms.js';
 
 /** Options of {@link lbfgs}. */
-export interface LbfgsOptions extends TargetedOptions, ConstantOptions {
+export interface LbfgsOptions extends LedOptions, ConstantOptions {
   /** The norm is L2. */
   norm?: 'l2';
   /** Evaluations for each constant at most, 100 by default. */
@@ -40,7 +41,7 @@ const schema = v.strictObject({
   ...constantEntries,
   searchSteps: v.optional(atLeastOne, 15),
   norm: v.optional(v.picklist(['l2']), 'l2'),
-  targets: targetsEntry,
+  targets: ledEntry,
   steps: v.optional(atLeastOne, 100),
 });
 

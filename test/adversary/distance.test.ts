@@ -306,6 +306,41 @@ test('distance: targeted attacks lead to their targets or report nothing', async
   }
 });
 
+test('distance: a number of targets is the nearest of the ways to each of the likeliest classes', async (t) => {
+  const model = dense(12, 5, 3, [16]).to('float64').eval();
+  const x = cast(uniform([7, 12], { seed: 8 }), 'float64');
+  const logits = rowsOf(model.forward(x));
+  const y = predictions(model, x);
+  // One of the inputs is wrong already.
+  y[3] = (y[3]! + 1) % 5;
+  const wrong = logits.map((row, i) => row.map((_, k) => k).filter((k) => k !== y[i]));
+  const likeliest = wrong.map((classes, i) => classes.sort((a, b) => logits[i]![b]! - logits[i]![a]!));
+  for (const { name, attack, norms, thorough, targeted } of each) {
+    if (!targeted || ['fab', 'hopSkipJump'].includes(name)) continue;
+    for (const norm of norms) {
+      for (const count of [1, 2, 9]) {
+        const options = { ...thorough, norm, clip: [-2, 3] as [number, number] };
+        const led = await attack(model, x, y, { ...options, targets: count, batchSize: 3 });
+        t.deepEqual(faults(model, x, y, led, settings(options)), [], `${name}, ${norm}, ${count}: a sound result`);
+        const ways: DistanceResult[] = [];
+        for (let place = 0; place < Math.min(count, 4); place++)
+          ways.push(await attack(model, x, y, { ...options, targets: likeliest.map((classes) => classes[place]!) }));
+        const nearest = y.map((_, i) => (i === 3 ? 0 : Math.min(...ways.map(({ distance }) => distance.data()[i]!))));
+        const off = farthest(led.distance.data(), nearest);
+        t.ok(off < 1e-9, `${name}, ${norm}, ${count}: the nearest of them, off by ${off}`);
+        const rows = led.backwards.data();
+        const sums = ways.map(({ backwards }) => backwards.data()).reduce((a, b) => a.map((value, i) => value + b[i]!));
+        t.deepEqual(
+          [...rows].filter((_, i) => i !== 3),
+          [...sums].filter((_, i) => i !== 3),
+          'and at the price of them all',
+        );
+        t.equal(rows[3], 0, 'but for who was wrong before');
+      }
+    }
+  }
+});
+
 test('distance: FAB-T goes to so many classes, with one backward row a step for each', async (t) => {
   const model = dense(12, 6, 3, [16]).to('float64').eval();
   const x = cast(uniform([8, 12], { seed: 8 }), 'float64');
