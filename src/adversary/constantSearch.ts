@@ -4,7 +4,7 @@ import { vjp } from '../autodiff/autodiff.js';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { atLeastOne } from './attack.js';
+import { atLeastOne, finite } from './attack.js';
 import { between, leads, onlyFound, type Found, type Given, type Named, type SearchContext } from './distance.js';
 import { longest } from './norms.js';
 
@@ -119,7 +119,11 @@ export function hinge(
   const weight = ops.cast(ops.mul(constant, ops.greater(miss, 0)), at.dtype);
   return {
     value: ops.mul(constant, ops.relu(miss)),
-    won: ops.mul(ops.cast(fooled(logits, aim), 'float64'), ops.lessEqual(miss, 0)),
+    // Logits that are not finite miss by no number: they end the search as they do elsewhere.
+    won: ops.mul(
+      ops.cast(fooled(logits, aim), 'float64'),
+      ops.maximum(ops.lessEqual(miss, 0), ops.cast(ops.affine(finite(logits), -1, 1), 'float64')),
+    ),
     gradient: () => ops.neg(pullback(ops.mul(leads(logits, from, to), ops.reshape(weight, [weight.size, 1])))),
   };
 }

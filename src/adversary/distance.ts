@@ -49,7 +49,7 @@ export interface LedOptions extends DistanceOptions {
 
 /** What an attack gives that looks for the shortest perturbation. An input for which it found none comes back as it was. */
 export interface DistanceResult extends AttackResult {
-  /** 1 where the attacked input is misclassified, or with targets where it is taken for its target; int32 [B]. */
+  /** 1 where the attacked input is misclassified, or, where a target was given for it, taken for that; int32 [B]. */
   success: Tensor;
   /** How far each input was moved, in the attack's norm; float64 [B]. 0 where nothing was found. */
   norms: Tensor;
@@ -63,7 +63,9 @@ export interface DistanceResult extends AttackResult {
 export const distanceEntries = { ...attackEntries, epsilon: v.optional(epsilonEntry) };
 
 /** The option of {@link LedOptions}. */
-export const ledEntry = v.optional(v.union([atLeastOne, targetsEntry.wrapped]));
+export const ledEntry = v.optional(
+  v.union([atLeastOne, targetsEntry.wrapped], 'expected a whole number of at least 1, or a class for each input'),
+);
 
 /** A number in a range. */
 export const between = (low: number, high: number): v.GenericSchema<number> =>
@@ -324,12 +326,14 @@ export function defineDistanceAttack<Options extends DistanceOptions, S extends 
       let state = found;
       for (let at = 0; at < toward.shape[0]!; at++) {
         const { queries, backwards } = state;
-        state = await scope(async () => {
+        const next = await scope(async () => {
           const one = ops.reshape(ops.slice(toward, [at], [at + 1]), aim.shape);
           const own = await search({ ...start, aim: one }, { ...found, queries, backwards });
           const costs = { queries: own.queries, backwards: own.backwards };
           return best({ x, aim, ...state, ...costs, point: own.adversarial, size: own.distance });
         });
+        if (state !== found) release(state, next);
+        state = next;
       }
       return state;
     };

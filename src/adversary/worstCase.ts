@@ -84,10 +84,17 @@ export function worstCase(
   return (model, x, labels, given = {}) =>
     scope(async () => {
       const total = x.shape[0] ?? 0;
-      const { rows: asked, onProgress, targets: wished, ...shared } = given as AttackOptions & { targets?: Labels };
+      const {
+        rows: asked,
+        onProgress,
+        targets: wished,
+        ...shared
+      } = given as AttackOptions & { targets?: Labels | number };
       const rows = asked ?? numbered(total);
       const y = labelled('worstCase', labels);
-      const targets = wished === undefined ? undefined : labelled('worstCase: targets', wished);
+      // A number of targets is the attacks' own affair.
+      const led = wished === undefined || typeof wished === 'number';
+      const targets = led ? undefined : labelled('worstCase: targets', wished);
       const whole = (value: number): Int32Array => new Int32Array(total).fill(value);
       const tally: Tally = {
         ...{ success: whole(0), by: whole(-1), queries: whole(0) },
@@ -108,6 +115,7 @@ export function worstCase(
           const run = attack as unknown as Attack<AttackOptions & Record<string, unknown>>;
           const result = await run(model, part(x), part(y), {
             ...shared,
+            ...(led && wished !== undefined && { targets: wished }),
             ...own,
             rows: Int32Array.from(places, (place) => rows[place]!),
             ...(targets && { targets: part(targets) }),

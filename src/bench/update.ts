@@ -16,7 +16,9 @@ export function updatePlan(model: Module, method: Method): Planned<[Tensor, Tens
     keep(tensor(rate, { dtype: 'float64' })),
     keep(tensor(0, { dtype: 'int32' })),
   ]);
-  const plan = planned((x: Tensor, y: Tensor): [Tensor] => [learn(method, { model, x, y }, sgd, pace, tick).loss]);
+  const plan = planned((x: Tensor, y: Tensor): [Tensor] => [
+    learn(method, { model, x, y }, sgd, { rate: pace, tick }).loss,
+  ]);
   const free = plan.dispose.bind(plan);
   return Object.assign(plan, {
     dispose: () => {

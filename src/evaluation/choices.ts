@@ -19,7 +19,7 @@ export interface AttackEntry {
   /** An attack of your own, that takes an `epsilon` unless it is a `distance` attack. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each attack has options of its own
   attack?: Attack<any>;
-  /** Options of the attack's own. `targets` are one an example of the data set. */
+  /** Options of the attack's own. `targets`, where they are classes, are one an example of the data set. */
   options?: AnyOptions;
   /** What results call it; its name by default. Two entries of one name need different labels. */
   label?: string;

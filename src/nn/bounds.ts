@@ -46,11 +46,12 @@ function convolutionBound(weight: Tensor): Tensor {
   const frequencies = 4 * Math.max(height, width);
   const half = frequencies / 2 + 1;
   const count = half * frequencies;
+  const dtype = weight.dtype === 'float64' ? 'float64' : 'float32';
   const place = (length: number, at: number): Tensor =>
-    ops.reshape(ops.cast(ops.range(length), 'float32'), at === 0 ? [length, 1, 1, 1] : [1, length, 1, 1]);
+    ops.reshape(ops.cast(ops.range(length), dtype), at === 0 ? [length, 1, 1, 1] : [1, length, 1, 1]);
   const angle = (length: number, at: number): Tensor =>
     ops.affine(
-      ops.reshape(ops.cast(ops.range(length), 'float32'), at === 0 ? [1, 1, length, 1] : [1, 1, 1, length]),
+      ops.reshape(ops.cast(ops.range(length), dtype), at === 0 ? [1, 1, length, 1] : [1, 1, 1, length]),
       (2 * Math.PI) / frequencies,
     );
   const phases = ops.reshape(

@@ -224,8 +224,8 @@ export class Dropout extends Module {
  * one for all. With it as its first layer a network takes inputs as the data have them, in [0, 1] say, and lengths of
  * perturbations mean what they say.
  *
- * @throws SparringError `OUT_OF_RANGE` for a standard deviation that is not positive, `SHAPE_MISMATCH` for inputs of another
- *   number of channels.
+ * @throws SparringError `OUT_OF_RANGE` for a standard deviation that is not positive, `SHAPE_MISMATCH` for numbers of other
+ *   channels than each other's or the inputs'.
  *
  * @example
  * ```ts
@@ -243,9 +243,14 @@ export class Normalize extends Module {
   constructor(options: { mean: number[]; std: number[] }) {
     super();
     const { mean, std } = parseOptions(normalizeOptions, options, 'Normalize');
-    const wrong = std.find((each) => !(each > 0));
+    const wrong = std.find((each) => !(each > 0 && Number.isFinite(Math.fround(1 / each))));
     if (wrong !== undefined)
       throw new SparringError('OUT_OF_RANGE', `Normalize: expected positive standard deviations, received ${wrong}`);
+    if (mean.length > 1 && std.length > 1 && mean.length !== std.length)
+      throw new SparringError(
+        'SHAPE_MISMATCH',
+        `Normalize: expected as many standard deviations as means, received ${std.length} and ${mean.length}`,
+      );
     this.mean = mean;
     this.std = std;
   }

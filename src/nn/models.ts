@@ -115,9 +115,7 @@ const cifarNetOptions = v.strictObject({
   shape: v.optional(v.tuple([count, count, count]), [3, 32, 32]),
   channels: v.optional(v.tuple([count, count]), [64, 128]),
   dense: v.optional(v.array(count), [2048, 2048]),
-  normalize: v.exactOptional(
-    v.custom<ConstructorParameters<typeof Normalize>[0]>((value) => typeof value === 'object'),
-  ),
+  normalize: v.exactOptional(v.strictObject({ mean: v.array(v.number()), std: v.array(v.number()) })),
   ...shared,
   dropout: v.optional(shared.dropout.wrapped, 0.5),
   initializer: v.optional(shared.initializer.wrapped, 'heNormal'),
@@ -155,6 +153,13 @@ export function cifarNet(options: CifarNetOptions = {}): Sequential {
       `cifarNet: expected images of at least 7x7, received ${height}x${width}`,
     );
   }
+  const first = normalize === undefined ? [] : [new Normalize(normalize)];
+  const numbers = Math.max(...first.flatMap(({ mean, std }) => [mean.length, std.length]), 1);
+  if (numbers !== 1 && numbers !== colours)
+    throw new SparringError(
+      'SHAPE_MISMATCH',
+      `cifarNet: normalize: expected numbers of ${colours} channels or of all, received ${numbers}`,
+    );
   let stream = 0;
   const initial = (): { initializer: typeof initializer; seed: number; stream: number } => ({
     initializer,
@@ -170,7 +175,7 @@ export function cifarNet(options: CifarNetOptions = {}): Sequential {
   ];
   const widths = [channels[1] * pooled(height) * pooled(width), ...dense];
   return new Sequential(
-    ...(normalize ? [new Normalize(normalize)] : []),
+    ...first,
     ...convolutions(colours, channels[0]),
     ...convolutions(channels[0], channels[1]),
     new Flatten(),

@@ -1,7 +1,7 @@
 /** One step of a training as a tensor program: the losses of a batch, their gradients, the updates. */
 import { gradients } from '../autodiff/autodiff.js';
 import type { Optimizer } from '../nn/optimizers.js';
-import { add, affine, assignRows, cast, mul, range, sub, sum } from '../tensor/ops.js';
+import { add, affine, assignRows, cast, range, sub, sum } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Batch, Method } from './method.js';
 
@@ -16,10 +16,15 @@ const checkOf = (loss: Tensor, grads: readonly Tensor[]): Tensor =>
   [loss, ...grads.filter(({ shape }) => shape.length < 2)].map((each) => cast(sum(each), 'float64')).reduce(add);
 
 /**
- * Learns from a batch, at a rate (float64 []) and as step `tick` (int32 [], from 0) of a training. Where the loss or the
- * gradients are not finite the parameters stay as they are.
+ * Learns from a batch, at a rate (float64 []) and as step `tick` (int32 [], from 0) of a training, whose first `plain` steps (0)
+ * made one update each. Where the loss or the gradients are not finite the parameters stay as they are.
  */
-export function learn(method: Method, batch: Batch, optimizer: Optimizer, rate: Tensor, tick: Tensor): Step {
+export function learn(
+  method: Method,
+  batch: Batch,
+  optimizer: Optimizer,
+  { rate, tick, plain = 0 }: { rate: Tensor; tick: Tensor; plain?: number },
+): Step {
   const { parameters } = optimizer;
   // At a rate that is not a number there is no update.
   const update = (grads: readonly Tensor[], check: Tensor, number: Tensor): void =>
@@ -40,7 +45,7 @@ export function learn(method: Method, batch: Batch, optimizer: Optimizer, rate: 
     const { value, grads } = gradients(() => prepared.loss(at), [...parameters, at]);
     const own = checkOf(value, grads);
     const check: Tensor = found === undefined ? own : add(found.check, own);
-    update(grads.slice(0, -1), check, add(mul(tick, times), i + 1));
+    update(grads.slice(0, -1), check, affine(tick, times, i + 1 - plain * (times - 1)));
     if (i + 1 < times || carried) inputs = prepared.next(at, grads.at(-1)!);
     found = { loss: found === undefined ? value : add(found.loss, value), check };
   }

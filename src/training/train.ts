@@ -285,8 +285,10 @@ export async function* train(
       withRandomness({ seed, rows, tick }, () => {
         const { x, y } = examples.batch(rows);
         const batch = { model, x: varied(x), y, ...(carried && { carried: carried.first(rows.size) }) };
-        const unlabelled = more && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
-        const made = learn(by, unlabelled === undefined ? batch : { ...batch, unlabelled }, optimizer, rate, tick);
+        const unlabelled = more &&
+          by.takesUnlabelled && { x: forRows(more, () => varied(others!.batch(more).x)), rows: more };
+        const plain = warmUp * perEpoch;
+        const made = learn(by, unlabelled ? { ...batch, unlabelled } : batch, optimizer, { rate, tick, plain });
         average?.follow(tick);
         return made;
       }),

@@ -1,13 +1,19 @@
 import test from 'tape';
 import {
+  add,
   attacks,
   cast,
   concat,
+  greater,
+  log,
   mul,
   slice,
   sub,
   sum,
+  transfer,
   uniform,
+  where,
+  worstCase,
   type DefinedAttack,
   type DistanceOptions,
   type DistanceResult,
@@ -338,6 +344,51 @@ test('distance: a number of targets is the nearest of the ways to each of the li
         t.equal(rows[3], 0, 'but for who was wrong before');
       }
     }
+  }
+});
+
+test('distance: a number of targets through a transfer and the worst of several', async (t) => {
+  const [model, source] = [3, 4].map((seed) => dense(12, 4, seed, [16]).eval());
+  const x = uniform([6, 12], { seed: 8 });
+  const y = predictions(model!, x);
+  const led = { targets: 2, steps: 30 };
+  const made = await attacks.fmn(source!, x, y, led);
+  const moved = await transfer({ source: source!, attack: attacks.fmn })(model!, x, y, led);
+  const after = predictions(model!, moved.adversarial);
+  t.deepEqual(
+    [...moved.success.data()],
+    after.map((label, i) => (label === y[i] ? 0 : 1)),
+    'any class but the label counts',
+  );
+  t.equal(farthest(moved.adversarial.data(), made.adversarial.data()), 0, 'what the source gave');
+  const own = await attacks.fmn(model!, x, y, led);
+  const worst = await worstCase([{ name: 'fmn', attack: attacks.fmn }])(model!, x, y, led);
+  t.deepEqual([...worst.norms.data()], [...own.norms.data()], 'the only one is the worst');
+  for (const targets of [NaN, '3', 0] as never[])
+    await refused(
+      t,
+      String(targets),
+      () => attacks.fmn(model!, x, y, { targets }),
+      'INVALID_ARGUMENT',
+      'fmn: targets: expected',
+    );
+});
+
+test('distance: all tell of logits that are not finite where they find nothing else', async (t) => {
+  // Logits 0, x_0 - 1 and x_1 - 2; past x_0 = .5 the second is the logarithm of a negative number.
+  const brittle = network((x) => {
+    const column = (at: number): Tensor => slice(x, [0, at], [x.shape[0]!, at + 1]);
+    const [first, second] = [column(0), column(1)];
+    const sound = add(first, -1);
+    return concat([mul(first, 0), where(greater(first, 0.5), log(mul(first, -1)), sound), add(second, -9)], {
+      axis: 1,
+    });
+  });
+  for (const name of ['carliniWagner', 'ead', 'lbfgs', 'fmn', 'ddn', 'fab'] as const) {
+    const options = { steps: 100, ...(['carliniWagner', 'ead'].includes(name) && { rate: 0.05 }) };
+    const more = ['carliniWagner', 'ead', 'lbfgs'].includes(name) ? { constant: 2, searchSteps: 2 } : {};
+    const result = await (attacks[name] as DistanceAttack)(brittle, inputs([[0.1, 0]]), [0], { ...options, ...more });
+    t.deepEqual([result.success.item(), result.distance.item(), result.failed.item()], [0, Infinity, 1], name);
   }
 });
 

@@ -142,9 +142,14 @@ test('evaluate: figures that do not go together are flagged', async (t) => {
     'not where they leave the same',
   );
   t.deepEqual(
-    namesOf(await raised(model, [idle('idle', { queries: 1 }), 'pgd'])),
+    namesOf(await raised(model, [idle('advLoss', { queries: 1 }), 'pgd'])),
     ['singleStepMisled'],
     'a single step that sees nothing of what iterations find',
+  );
+  t.deepEqual(
+    namesOf(await raised(model, [idle('idle', { queries: 1 }), 'pgd'])),
+    [],
+    'but of a step that need not be the steepest nothing is said',
   );
 
   const inTurn = async (net: nn.Module, chosen: (AttackEntry | 'advLoss')[]): Promise<FlagName[]> => {

@@ -63,6 +63,7 @@ test('bounds: of each layer, above the norm of its Jacobian', (t) => {
     const norm = spectralNorm(matrixOf(layer, randomTensor(shape, 8)));
     const bound = gainBound(layer)!.item();
     t.ok(bound >= norm * 0.9999 && bound <= norm * looseness, `${name}: ${norm} <= ${bound}`);
+    t.ok(Math.abs(gainBound(layer.to('float64'))!.item() / bound - 1) < 1e-4, `${name}: and in float64`);
   }
   t.end();
 });

@@ -135,7 +135,9 @@ test('layers: what they refuse', async (t) => {
     [() => new nn.MaxPool2d({} as never), 'MaxPool2d: kernel: expected'],
     [() => new nn.Normalize({ mean: [NaN], std: [1] }), 'Normalize: mean.0: expected number, received NaN'],
     [() => new nn.Normalize({ mean: [], std: [1] }), 'Normalize: mean: expected'],
-    [() => models.cifarNet({ normalize: { mean: [0] } as never }), 'Normalize: std: expected'],
+    [() => models.cifarNet({ normalize: { mean: [0] } as never }), 'cifarNet: normalize'],
+    [() => models.cifarNet({ normalize: true as never }), 'cifarNet: normalize: expected'],
+    [() => models.cifarNet({ normalize: null as never }), 'cifarNet: normalize: expected'],
     [() => schedules.cosine({ final: NaN }), 'schedules.cosine: final: expected number, received NaN'],
     [() => schedules.steps({ at: [1.5] }), 'schedules.steps: at.0: expected at most 1, received 1.5'],
   ];
@@ -154,6 +156,27 @@ test('layers: what they refuse', async (t) => {
     () => new nn.Normalize({ mean: [0], std: [1, 0] }),
     'OUT_OF_RANGE',
     'Normalize: expected positive standard deviations, received 0',
+  );
+  await refused(
+    t,
+    'Normalize by what float32 has no inverse of',
+    () => new nn.Normalize({ mean: [0], std: [1e-45] }),
+    'OUT_OF_RANGE',
+    'received 1e-45',
+  );
+  await refused(
+    t,
+    'Normalize of three channels and two',
+    () => new nn.Normalize({ mean: [0, 0, 0], std: [1, 1] }),
+    'SHAPE_MISMATCH',
+    'as many standard deviations as means, received 2 and 3',
+  );
+  await refused(
+    t,
+    'cifarNet normalised for other channels',
+    () => models.cifarNet({ normalize: { mean: [0, 0], std: [1] } }),
+    'SHAPE_MISMATCH',
+    'cifarNet: normalize: expected numbers of 3 channels or of all, received 2',
   );
   await refused(
     t,

@@ -160,7 +160,10 @@ test('free: a batch begins where the last one was left', async (t) => {
       const x = uniform([size, 6], { seed });
       const y = whole(Array.from({ length: size }, (_, row) => row % 3));
       const rate = tensor(0.01, { dtype: 'float64' });
-      learn(free, { model, x, y, carried: carried.first(size) }, optimizer, rate, tensor(0, { dtype: 'int32' }));
+      learn(free, { model, x, y, carried: carried.first(size) }, optimizer, {
+        rate,
+        tick: tensor(0, { dtype: 'int32' }),
+      });
       return rowsOf(x);
     });
   const near = (a: number[][], b: number[][]): boolean =>

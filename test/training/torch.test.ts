@@ -71,7 +71,7 @@ test('torch: the loss of each method and its step', (t) => {
       const made = (methods[method] as (options: Record<string, unknown>) => Method)(options);
       const optimizer = new nn.SGD(model.parameters(), { rate });
       const [at, tick] = [tensor(rate, { dtype: 'float64' }), tensor(0, { dtype: 'int32' })];
-      const { loss: value } = learn(made, { model, ...batch() }, optimizer, at, tick);
+      const { loss: value } = learn(made, { model, ...batch() }, optimizer, { rate: at, tick });
       const what = `${method} ${JSON.stringify(options)}`;
       t.ok(Math.abs(value.item() - loss) < 1e-12, `${what}: loss ${value.item()}, ${loss}`);
       t.ok(off(model, after) < 1e-12, `${what}: weights after a step (${off(model, after)})`);

@@ -2,7 +2,24 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { datasets, memory, methods, models, take, train, type TrainOptions } from '../../src/index.js';
+import {
+  datasets,
+  memory,
+  methods,
+  models,
+  scope,
+  take,
+  tensor,
+  train,
+  uniform,
+  zeros,
+  type Method,
+  type Tensor,
+  type TrainOptions,
+} from '../../src/index.js';
+import type { Optimizer } from '../../src/nn/optimizers.js';
+import { withRandomness } from '../../src/nn/randomness.js';
+import { learn } from '../../src/training/step.js';
 import { refused } from '../adversary/refused.js';
 import { finish, sameWeights } from './trained.js';
 
@@ -30,6 +47,28 @@ test('warmUp: first epochs like those of Normal, and then the method', async (t)
     t.notEqual(cold[0], plain[0], 'without it the method begins at once');
   }
   t.deepEqual([memory().tensors, memory().bytes], [before.tensors, before.bytes], 'memory');
+});
+
+test('warmUp: Adam is told the number of each update, of which a replay makes several', (t) => {
+  scope(() => {
+    const model = network();
+    const counted: number[] = [];
+    const optimizer = {
+      parameters: model.parameters(),
+      apply: (_: readonly Tensor[], __: Tensor, step: Tensor) => void counted.push(step.item()),
+    } as unknown as Optimizer;
+    const batch = { model, x: uniform([4, 784], { seed: 1 }), y: zeros([4], { dtype: 'int32' }) };
+    const carried = zeros([4, 784]);
+    const rate = tensor(0.1, { dtype: 'float64' });
+    const step = (at: number, method: Method, plain: number): unknown =>
+      learn(method, { ...batch, carried }, optimizer, { rate, tick: tensor(at, { dtype: 'int32' }), plain });
+    withRandomness({ seed: 0, rows: tensor([0, 1, 2, 3]), tick: tensor(0, { dtype: 'int32' }) }, () => {
+      for (const at of [0, 1, 2]) step(at, methods.normal(), 3);
+      for (const at of [3, 4]) step(at, methods.free({ epsilon: 1, replays: 4 }), 3);
+    });
+    t.deepEqual(counted, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+  t.end();
 });
 
 test('warmUp: a training that is stopped goes on, before the method begins and after', async (t) => {
