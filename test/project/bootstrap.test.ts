@@ -292,7 +292,10 @@ test('bootstrap installs system packages where it may, else prints the command',
   const refused = await unable.bootstrap(isRoot ? { uid: 65534 } : {});
   t.equal(refused.code, 1, refused.output);
   t.match(refused.output, /missing on this machine: CMake 3\.15 or later, make or ninja/);
-  t.match(refused.output, /^ {2}sudo apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends cmake make$/m);
+  t.match(
+    refused.output,
+    /^ {2}sudo apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends cmake make$/m,
+  );
   t.deepEqual(unable.calls(), [], 'nothing is begun');
 });
 
