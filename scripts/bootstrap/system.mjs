@@ -18,7 +18,7 @@ const managers = [
     program: 'apt-get',
     refresh: 'apt-get update',
     // A machine that has just started may be installing its own updates.
-    install: 'apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends',
+    install: 'apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300',
     packages: { cmake: 'cmake', compiler: 'g++', make: 'make', openblas: 'libopenblas-dev' },
   },
   {

@@ -294,7 +294,7 @@ test('bootstrap installs system packages where it may, else prints the command',
   t.match(refused.output, /missing on this machine: CMake 3\.15 or later, make or ninja/);
   t.match(
     refused.output,
-    /^ {2}sudo apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends cmake make$/m,
+    /^ {2}sudo apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 cmake make$/m,
   );
   t.deepEqual(unable.calls(), [], 'nothing is begun');
 });
