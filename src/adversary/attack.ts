@@ -217,9 +217,12 @@ function guardLabels(name: string, what: string, labels: Tensor, classes: number
   );
 }
 
-/** The classes that a targeted attack leads to, as a tensor: other ones than the labels. */
-function targeted(name: string, given: Labels, y: Tensor, rows: Int32Array): Tensor {
-  const targets = labelled(`${name}: targets`, given);
+/** The classes that inputs are to be led to, where they are given: a number of targets is the attack's own affair. */
+export const targetClasses = (name: string, given: Labels | number | undefined): Tensor | undefined =>
+  given === undefined || typeof given === 'number' ? undefined : labelled(`${name}: targets`, given);
+
+/** Refuses targets that are not one an input, or that are the input's label; the targets. */
+function targeted(name: string, targets: Tensor, y: Tensor, rows: Int32Array): Tensor {
   if (targets.dtype !== 'int32' || targets.shape.join() !== y.shape.join()) {
     throw new SparringError(
       'SHAPE_MISMATCH',
@@ -403,11 +406,8 @@ export function defineAttack<S extends Schema, Options extends AttackOptions, R 
       guardScale(name, x, { norm, clip, epsilon: rest.epsilon });
       const total = x.shape[0]!;
       const rows = rest.rows ?? numbered(total);
-      // A number of targets is the attack's own affair.
-      const targets =
-        rest.targets === undefined || typeof rest.targets === 'number'
-          ? undefined
-          : targeted(name, rest.targets, y, rows);
+      const led = targetClasses(name, rest.targets);
+      const targets = led && targeted(name, led, y, rows);
       const classes = scope(() => guardLogits(name, model, x, y, rows, targets));
       const plans: { dispose(): void }[] = [];
       const parts: Record<string, Tensor>[] = [];

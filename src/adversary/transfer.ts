@@ -11,6 +11,7 @@ import {
   measured,
   numbered,
   reached,
+  targetClasses,
   type Attack,
   type AttackOptions,
   type AttackResult,
@@ -63,10 +64,7 @@ export function transfer<Options extends AttackOptions>(options: TransferOptions
       const made = await attack(source, x, labels, given);
       const { batchSize = 500, norm = 'l2', rows = numbered(x.shape[0]!) } = given ?? {};
       const y = labelled('transfer', labels);
-      const wished = (given as { targets?: Labels | number } | undefined)?.targets;
-      // A number of targets is the attack's own affair.
-      const led = wished === undefined || typeof wished === 'number';
-      const targets = led ? undefined : labelled('transfer: targets', wished);
+      const targets = targetClasses('transfer', (given as { targets?: Labels | number } | undefined)?.targets);
       const parts: Record<string, Tensor>[] = [];
       for (let start = 0; start < x.shape[0]!; start += batchSize) {
         const end = Math.min(x.shape[0]!, start + batchSize);

@@ -5,7 +5,15 @@ import { parseOptions } from '../options.js';
 import * as ops from '../tensor/ops.js';
 import { scope } from '../tensor/scope.js';
 import { tensor, type Tensor } from '../tensor/tensor.js';
-import { labelled, numbered, type Attack, type AttackOptions, type AttackResult, type Labels } from './attack.js';
+import {
+  labelled,
+  numbered,
+  targetClasses,
+  type Attack,
+  type AttackOptions,
+  type AttackResult,
+  type Labels,
+} from './attack.js';
 
 /** An attack with options of its own, which go before those that all share. */
 export interface Member {
@@ -84,17 +92,10 @@ export function worstCase(
   return (model, x, labels, given = {}) =>
     scope(async () => {
       const total = x.shape[0] ?? 0;
-      const {
-        rows: asked,
-        onProgress,
-        targets: wished,
-        ...shared
-      } = given as AttackOptions & { targets?: Labels | number };
+      const { rows: asked, onProgress, ...shared } = given as AttackOptions & { targets?: Labels | number };
       const rows = asked ?? numbered(total);
       const y = labelled('worstCase', labels);
-      // A number of targets is the attacks' own affair.
-      const led = wished === undefined || typeof wished === 'number';
-      const targets = led ? undefined : labelled('worstCase: targets', wished);
+      const targets = targetClasses('worstCase', shared.targets);
       const whole = (value: number): Int32Array => new Int32Array(total).fill(value);
       const tally: Tally = {
         ...{ success: whole(0), by: whole(-1), queries: whole(0) },
@@ -115,7 +116,6 @@ export function worstCase(
           const run = attack as unknown as Attack<AttackOptions & Record<string, unknown>>;
           const result = await run(model, part(x), part(y), {
             ...shared,
-            ...(led && wished !== undefined && { targets: wished }),
             ...own,
             rows: Int32Array.from(places, (place) => rows[place]!),
             ...(targets && { targets: part(targets) }),

@@ -7,14 +7,19 @@ import type { Sequential } from '../nn/layers.js';
 import { scope } from '../tensor/scope.js';
 import { tensor } from '../tensor/tensor.js';
 import { Examples } from '../training/examples.js';
+import { unitsOf } from './cells.js';
 import { overSeeds, seedsOf, countOf, type Experiment } from './experiment.js';
 import type { Laboratory } from './laboratory.js';
 import { labelOf, type Profile, type Recipe } from './profiles.js';
 
-/** Units of work: of the curves of ten thousand images, and of the distances. */
-const units = { curve: 15000, distances: 8000 };
+/** About how long an image of the curves takes beside a clean one. */
+const curveCost = 37.5;
 
-const unitsOf = ({ figure1: { images } }: Profile): number => (units.curve * images) / 10000 + units.distances;
+/** Units of work of the distances. */
+const distanceUnits = 8000;
+
+const unitsOfNetwork = ({ figure1: { images } }: Profile): number =>
+  unitsOf({ cost: curveCost, first: images }) + distanceUnits;
 
 /** How often the network is linearised anew on the way to its boundary. */
 const steps = 20;
@@ -54,7 +59,7 @@ async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number):
   const { points, distances } = await laboratory.ofNetwork<Measured>(recipe, seed, {
     name: 'figure1',
     settings: { lengths, images, distances: count, steps, norm: 'l2' },
-    units: unitsOf(laboratory.profile),
+    units: unitsOfNetwork(laboratory.profile),
     async measure(onProgress) {
       const { network } = await laboratory.network(recipe, seed);
       const { validation } = await laboratory.images(recipe.data, seed);
@@ -97,7 +102,7 @@ async function measuredOf(laboratory: Laboratory, recipe: Recipe, seed: number):
 export const figure1: Experiment = {
   recipes: ({ figure1: { recipes } }) => recipes,
   units: (profile, seeds) =>
-    profile.figure1.recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOf(profile), 0),
+    profile.figure1.recipes.reduce((sum, recipe) => sum + countOf(recipe, seeds) * unitsOfNetwork(profile), 0),
   settings: ({ figure1: { recipes, lengths, images, distances } }) => ({
     data: recipes[0]!.data,
     norm: 'l2',
