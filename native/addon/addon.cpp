@@ -4,12 +4,17 @@
  */
 #include <napi.h>
 
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "autograd/tape.h"
+#include "core/background.h"
 #include "core/blas.h"
 #include "core/parallel.h"
 #include "plan/plan.h"
@@ -20,8 +25,44 @@ namespace {
 
 using Handle = int64_t;
 
+class Engine;
+class PlanRun;
+void settle(Napi::Env env, Napi::Function, Engine* engine, PlanRun* run);
+
+/** Plans that run on other threads, and the way back of what they give to the environment's own. */
+class PlanRuns {
+ public:
+  PlanRuns(Napi::Env env, Engine* engine) : done_(Done::New(env, "sparring:plan", 0, 1, engine)) {
+    done_.Unref(env);
+    // An environment that ends waits for them: they hold what belongs to it.
+    env.AddCleanupHook([this] {
+      std::unique_lock lock(mutex_);
+      none_.wait(lock, [&] { return running_ == 0; });
+    });
+  }
+
+  void start(Napi::Env env, std::unique_ptr<PlanRun> run);
+
+  /** One has come back: without any, Node may end. */
+  void arrived(Napi::Env env) {
+    if (--awaited_ == 0) done_.Unref(env);
+  }
+
+ private:
+  using Done = Napi::TypedThreadSafeFunction<Engine, PlanRun, settle>;
+
+  Done done_;
+  /** Of the environment's own thread. */
+  int awaited_ = 0;
+  std::mutex mutex_;
+  std::condition_variable none_;
+  int running_ = 0;
+};
+
 class Engine {
  public:
+  explicit Engine(Napi::Env env) : runs(env, this) {}
+
   Handle keep(Value value) {
     values_.emplace(++last_, std::move(value));
     return last_;
@@ -47,6 +88,7 @@ class Engine {
 
   std::unique_ptr<Trace> trace;
   std::vector<Tensor> traceInputs;
+  PlanRuns runs;
 
   /** Tells V8 how much memory its handles hold on to, so that its collector knows when to look. */
   void reportMemory(Napi::Env env) {
@@ -343,37 +385,32 @@ Napi::Value planRunSync(const Napi::CallbackInfo& info) {
   });
 }
 
-/** A plan's run on a thread of the libuv pool, so that the event loop stays free. */
-class PlanRun : public Napi::AsyncWorker {
+/** A plan's run on another thread, so that the event loop stays free. */
+class PlanRun {
  public:
   PlanRun(Napi::Env env, std::shared_ptr<Plan> plan, std::vector<Tensor> inputs)
-      : Napi::AsyncWorker(env, "sparring:plan"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        plan_(std::move(plan)),
-        inputs_(std::move(inputs)) {}
+      : deferred_(Napi::Promise::Deferred::New(env)), plan_(std::move(plan)), inputs_(std::move(inputs)) {}
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
 
- protected:
-  void Execute() override {
+  /** On that thread. */
+  void execute() noexcept {
     try {
       outputs_ = plan_->run(inputs_);
     } catch (const Error& error) {
-      code_ = errorCodeName(error.code());
-      SetError(error.what());
+      failure_ = {errorCodeName(error.code()), error.what()};
     } catch (const std::exception& error) {
-      SetError(error.what());
+      failure_ = {errorCodeName(ErrorCode::internal), error.what()};
     }
   }
 
-  void OnOK() override {
-    const Napi::HandleScope scope(Env());
-    deferred_.Resolve(describeAll(Env(), engineOf(Env()), {outputs_.begin(), outputs_.end()}));
-  }
-
-  void OnError(const Napi::Error& error) override {
-    const Napi::HandleScope scope(Env());
-    deferred_.Reject(toJavaScript(Env(), code_, error.Message()).Value());
+  /** Back on the thread that asked. */
+  void settle(Napi::Env env, Engine& engine) const {
+    if (failure_) {
+      deferred_.Reject(toJavaScript(env, failure_->first, failure_->second).Value());
+    } else {
+      deferred_.Resolve(describeAll(env, engine, {outputs_.begin(), outputs_.end()}));
+    }
   }
 
  private:
@@ -381,15 +418,38 @@ class PlanRun : public Napi::AsyncWorker {
   std::shared_ptr<Plan> plan_;
   std::vector<Tensor> inputs_;
   std::vector<Tensor> outputs_;
-  const char* code_ = errorCodeName(ErrorCode::internal);
+  std::optional<std::pair<const char*, std::string>> failure_;
 };
+
+void PlanRuns::start(Napi::Env env, std::unique_ptr<PlanRun> run) {
+  {
+    const std::lock_guard lock(mutex_);
+    runInBackground([this, run = run.get()] {
+      run->execute();
+      done_.BlockingCall(run);
+      const std::lock_guard lock(mutex_);
+      if (--running_ == 0) none_.notify_all();
+    });
+    running_++;
+  }
+  if (awaited_++ == 0) done_.Ref(env);
+  run.release();  // settle's
+}
+
+void settle(Napi::Env env, Napi::Function, Engine* engine, PlanRun* run) {
+  const std::unique_ptr<PlanRun> owned(run);
+  // No environment: it ends, and nobody waits for the promise any more.
+  if (env == nullptr) return;
+  engine->runs.arrived(env);
+  run->settle(env, *engine);
+}
 
 /** planRun(plan, ids): a promise. */
 Napi::Value planRun(const Napi::CallbackInfo& info) {
   return guarded(info, [&](Napi::Env env, Engine& engine) -> Napi::Value {
-    auto* run = new PlanRun(env, engine.plan(handleOf(info[0])), tensorsOf(engine, info[1]));
+    auto run = std::make_unique<PlanRun>(env, engine.plan(handleOf(info[0])), tensorsOf(engine, info[1]));
     const Napi::Promise promise = run->promise();
-    run->Queue();
+    engine.runs.start(env, std::move(run));
     return promise;
   });
 }
@@ -507,7 +567,7 @@ Napi::Value ops(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new Engine);
+  env.SetInstanceData(new Engine(env));
   const auto add = [&](const char* name, auto function) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
