@@ -9,6 +9,7 @@
 #include "ops/broadcast.h"
 #include "ops/conv_direct.h"
 #include "ops/conv_scratch.h"
+#include "ops/conv_sparse.h"
 #include "ops/ops.h"
 #include "ops/winograd.h"
 
@@ -213,12 +214,42 @@ void withPass(const ConvGeometry& g, int64_t batch, const Use& use) {
   use(Direct(g, batch));
 }
 
+/** Which images of a cotangent are mostly zeros, where there is a way of their own for them. */
+class SparseOnes {
+ public:
+  template <class T>
+  SparseOnes(const ConvGeometry& g, const T* cotangents, int64_t count) {
+    if (!sparseSuits(g) || (std::is_same_v<T, float> && winogradSuits(g))) return;
+    are_ = convScratch<uint8_t, ConvScratch::sparse>(count);
+    parallelFor(count, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, g.outSize())),
+                [&](int64_t begin, int64_t end) {
+                  for (int64_t i = begin; i < end; i++) are_[i] = isSparse(cotangents + i * g.outSize(), g.outSize());
+                });
+    any_ = std::count(are_, are_ + count, 1) > 0;
+  }
+  [[nodiscard]] bool any() const { return any_; }
+  /** Calls visit(begin, how many, whether they are) for images next to each other that are alike, of begin to end. */
+  template <class Visit>
+  void eachRun(int64_t begin, int64_t end, const Visit& visit) const {
+    while (begin < end) {
+      int64_t next = any_ ? begin + 1 : end;
+      while (next < end && are_[next] == are_[begin]) next++;
+      visit(begin, next - begin, any_ && are_[begin] != 0);
+      begin = next;
+    }
+  }
+
+ private:
+  uint8_t* are_ = nullptr;
+  bool any_ = false;
+};
+
 /** All weights of a tensor, packed for a pass. */
-template <class T, class Pass>
+template <class T, ConvScratch use = ConvScratch::packed, class Pass>
 const T* packAll(const Pass& pass, const Tensor& weight) {
   const int64_t size = std::max<int64_t>(1, pass.geometry().weightSize());
   const int64_t count = weight.size() / size;
-  T* packed = convScratch<T, ConvScratch::packed>(count * pass.packedSize());
+  T* packed = convScratch<T, use>(count * pass.packedSize());
   parallelFor(count, std::max<int64_t>(1, elementGrain / size), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) pass.pack(weight.data<T>() + i * size, packed + i * pass.packedSize());
   });
@@ -277,13 +308,24 @@ void runInputGrad(Tensors in, Tensors out, const Attributes& attributes) {
   const Batches<2> batches(out[0].shape(), {in[0].shape().withoutLast(4), in[1].shape().withoutLast(4)});
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
+    const SparseOnes sparseOnes(g, in[0].data<T>(), in[0].size() / std::max<int64_t>(1, g.outSize()));
+    const SparseBackward<T> sparse(g);
+    const T* sparsePacked = sparseOnes.any() ? packAll<T, ConvScratch::sparsePacked>(sparse, in[1]) : nullptr;
     withPass<T, WinogradBackward, ConvBackward<T>>(g, batches.size(), [&](const auto& pass) {
       const T* packed = packAll<T>(pass, in[1]);
       eachBlock(pass, batches.count(), batches.size(), [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
         const auto [cotangent, weight] = batches.at(index);
-        pass.run(in[0].data<T>() + (cotangent * batches.size() + first) * g.outSize(), count,
-                 packed + weight * pass.packedSize(),
-                 out[0].data<T>() + (index * batches.size() + first) * g.imageSize(), rows);
+        const int64_t from = cotangent * batches.size();
+        const int64_t to = index * batches.size();
+        sparseOnes.eachRun(from + first, from + first + count, [&](int64_t begin, int64_t alike, bool areSparse) {
+          const T* cotangents = in[0].data<T>() + begin * g.outSize();
+          T* images = out[0].data<T>() + (to + begin - from) * g.imageSize();
+          if (areSparse) {
+            sparse.run(cotangents, alike, sparsePacked + weight * sparse.packedSize(), images, rows);
+          } else {
+            pass.run(cotangents, alike, packed + weight * pass.packedSize(), images, rows);
+          }
+        });
       });
     });
   });
@@ -301,6 +343,8 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
     // does not depend on how many gradients are asked for at once. Threads that have no part share out the outputs.
     const Cut parts{batch, std::clamp<int64_t>(threadCount(), 1, std::max<int64_t>(1, batch))};
     const Cut outputs{g.groupOutputs(), std::clamp<int64_t>(threadCount() / parts.parts, 1, g.groupOutputs())};
+    const SparseOnes sparseOnes(g, in[1].data<T>(), in[1].size() / std::max<int64_t>(1, g.outSize()));
+    const SparseCorrelation<T> sparse(g);
     withPass<T, WinogradCorrelation, ConvCorrelation<T>>(g, batch / parts.parts, [&](const auto& pass) {
       const auto sumPart = [&](int64_t index, int64_t part, RowRange some, T* weight) {
         const auto [image, cotangent] = lead.at(index);
@@ -308,9 +352,17 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
           const int64_t first = group * g.groupOutputs() + some.begin;
           std::fill_n(weight + first * g.taps(), some.count() * g.taps(), T{0});
         }
-        pass.run(in[0].data<T>() + (image * batch + parts.begin(part)) * g.imageSize(),
-                 in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize(), parts.length(part), some,
-                 weight);
+        const int64_t from = cotangent * batch;
+        sparseOnes.eachRun(from + parts.begin(part), from + parts.end(part),
+                           [&](int64_t begin, int64_t alike, bool areSparse) {
+                             const T* images = in[0].data<T>() + (image * batch + begin - from) * g.imageSize();
+                             const T* cotangents = in[1].data<T>() + begin * g.outSize();
+                             if (areSparse) {
+                               sparse.run(images, cotangents, alike, some, weight);
+                             } else {
+                               pass.run(images, cotangents, alike, some, weight);
+                             }
+                           });
       };
       const auto add = [&](const T* part, T* weight) {
         for (int64_t i = 0; i < size; i++) weight[i] += part[i];

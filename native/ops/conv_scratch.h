@@ -20,6 +20,13 @@ enum class ConvScratch {
   cotangentSquares,
   sums,  // by each thread, of the block that it works on
   packed,
+  sparse,
+  sparsePacked,
+  sparseSums,
+  factors,
+  factorPlaces,
+  listStarts,
+  windows,
   runs,
   firstOfRow,
   zeros,

@@ -1,0 +1,183 @@
+#include "ops/conv_sparse.h"
+
+#include <algorithm>
+
+#include "core/clones.h"
+#include "ops/conv_scratch.h"
+
+namespace sparring {
+
+namespace {
+
+/** Rows of windows below this are not worth the setting out. */
+constexpr int64_t leastRun = 32;
+/** The share of numbers that are not zero from which on the direct way is the faster one. */
+constexpr double mostShare = 0.3;
+
+template <class T>
+SPARRING_CLONES int64_t countNonZero(const T* numbers, int64_t size) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < size; i++) count += numbers[i] != T{0};
+  return count;
+}
+
+/** A sum for each of several lists: of runs of numbers, each times a factor. */
+template <class T>
+struct Sums {
+  T* factors;
+  int64_t* places;  // where the factors' runs begin
+  int64_t* starts;  // where the lists begin, and after the last one where it ends
+
+  Sums(int64_t lists, int64_t factors)
+      : factors(convScratch<T, ConvScratch::factors>(factors)),
+        places(convScratch<int64_t, ConvScratch::factorPlaces>(factors)),
+        starts(convScratch<int64_t, ConvScratch::listStarts>(lists + 1)) {
+    starts[0] = 0;
+  }
+  /** Makes a list of those of `size` numbers, `step` apart, that are not zero; place(i) is where the i-th's run begins. */
+  template <class Place>
+  void set(int64_t list, const T* numbers, int64_t size, int64_t step, const Place& place) {
+    // Without a branch, which would be foretold wrongly as often as not.
+    int64_t end = starts[list];
+    for (int64_t i = 0; i < size; i++) {
+      const T number = numbers[i * step];
+      factors[end] = number;
+      places[end] = place(i);
+      end += number != T{0};
+    }
+    starts[list + 1] = end;
+  }
+};
+
+/** to[i] += Σ factor * from[place + i] over a list, for some vectors of so many bytes, which stay in registers. */
+template <int vectors, int bytes, class T>
+__attribute__((always_inline)) inline void addVectors(const Sums<T>& sums, int64_t list, const T* from, T* to) {
+  typedef T Vector __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
+  constexpr int64_t lanes = bytes / sizeof(T);
+  Vector sum[vectors];
+  for (int v = 0; v < vectors; v++) sum[v] = *reinterpret_cast<const Vector*>(to + v * lanes);
+  for (int64_t i = sums.starts[list]; i < sums.starts[list + 1]; i++) {
+    const T* run = from + sums.places[i];
+    for (int v = 0; v < vectors; v++) sum[v] += sums.factors[i] * *reinterpret_cast<const Vector*>(run + v * lanes);
+  }
+  for (int v = 0; v < vectors; v++) *reinterpret_cast<Vector*>(to + v * lanes) = sum[v];
+}
+
+/** Adds the sums of lists begin to end to runs of `length` numbers that are `step` apart. */
+template <class T>
+SPARRING_CLONES void addSums(const Sums<T>& sums, int64_t begin, int64_t end, const T* from, T* to, int64_t step,
+                             int64_t length) {
+  constexpr int64_t wide = 64 / sizeof(T);
+  constexpr int64_t narrow = 16 / sizeof(T);
+  for (int64_t list = begin; list < end; list++, to += step) {
+    int64_t i = 0;
+    for (; i + 6 * wide <= length; i += 6 * wide) addVectors<6, 64>(sums, list, from + i, to + i);
+    for (; i + 2 * wide <= length; i += 2 * wide) addVectors<2, 64>(sums, list, from + i, to + i);
+    for (; i + narrow <= length; i += narrow) addVectors<1, 16>(sums, list, from + i, to + i);
+    for (; i < length; i++) addVectors<1, sizeof(T)>(sums, list, from + i, to + i);
+  }
+}
+
+}  // namespace
+
+bool sparseSuits(const ConvGeometry& g) {
+  return g.groups == 1 && g.dilation[1] == 1 && g.kernel[1] * g.channels >= leastRun;
+}
+
+template <class T>
+bool isSparse(const T* cotangent, int64_t size) {
+  return static_cast<double>(countNonZero(cotangent, size)) <= mostShare * static_cast<double>(size);
+}
+
+template <class T, class Visit>
+void SparseConv::eachWeight(T* weight, RowRange outputs, const Visit& visit) const {
+  weight += outputs.begin * g_.taps();
+  for (int64_t output = outputs.begin; output < outputs.end; output++) {
+    for (int64_t channel = 0; channel < g_.channels; channel++) {
+      for (int64_t y = 0; y < g_.kernel[0]; y++) {
+        for (int64_t x = 0; x < g_.kernel[1]; x++)
+          visit(*weight++, ((y * g_.outputs + output) * g_.kernel[1] + x) * g_.channels + channel);
+      }
+    }
+  }
+}
+
+template <class T, class Visit>
+void SparseConv::eachPixel(T* image, RowRange rows, const Visit& visit) const {
+  for (int64_t channel = 0; channel < g_.channels; channel++) {
+    for (int64_t y = rows.begin; y < rows.end; y++) {
+      T* pixel = image + (channel * g_.height + y) * g_.width;
+      int64_t place = y * lineSize() + g_.padding[1] * g_.channels + channel;
+      for (int64_t x = 0; x < g_.width; x++, place += g_.channels) visit(*pixel++, place);
+    }
+  }
+}
+
+// ---- backward ---------------------------------------------------------------------------------------------------
+
+template <class T>
+void SparseBackward<T>::pack(const T* weight, T* packed) const {
+  eachWeight(weight, {0, g_.outputs}, [&](T number, int64_t place) { packed[place] = number; });
+}
+
+template <class T>
+void SparseBackward<T>::run(const T* cotangents, int64_t count, const T* packed, T* images, RowRange imageRows) const {
+  const int64_t pixels = g_.outHeight * g_.outWidth;
+  const int64_t size = imageRows.count() * lineSize();
+  T* memory = convScratch<T, ConvScratch::image>(size);
+  T* lines = memory - imageRows.begin * lineSize();
+  Sums<T> ofPixels(pixels, g_.outSize());
+  for (int64_t image = 0; image < count; image++) {
+    const T* cotangent = cotangents + image * g_.outSize();
+    for (int64_t pixel = 0; pixel < pixels; pixel++)
+      ofPixels.set(pixel, cotangent + pixel, g_.outputs, pixels, [&](int64_t output) { return output * runSize(); });
+    std::fill_n(memory, size, T{0});
+    for (int64_t tap = 0; tap < g_.kernel[0]; tap++) {
+      for (int64_t y = 0; y < g_.outHeight; y++) {
+        const int64_t row = y * g_.stride[0] - g_.padding[0] + tap * g_.dilation[0];
+        if (row < imageRows.begin || row >= imageRows.end) continue;
+        addSums(ofPixels, y * g_.outWidth, (y + 1) * g_.outWidth, packed + tap * g_.outputs * runSize(),
+                lines + row * lineSize(), g_.stride[1] * g_.channels, runSize());
+      }
+    }
+    eachPixel(images + image * g_.imageSize(), imageRows, [&](T& number, int64_t place) { number = lines[place]; });
+  }
+}
+
+// ---- the weight's cotangent -------------------------------------------------------------------------------------
+
+template <class T>
+void SparseCorrelation<T>::run(const T* images, const T* cotangents, int64_t count, RowRange outputs, T* weight) const {
+  const int64_t pixels = g_.outHeight * g_.outWidth;
+  const int64_t size = (g_.height + 2 * g_.padding[0]) * lineSize();
+  T* padded = convScratch<T, ConvScratch::image>(size);
+  T* lines = padded + g_.padding[0] * lineSize();
+  T* packed = convScratch<T, ConvScratch::sparseSums>(g_.weightSize());
+  std::fill_n(padded, size, T{0});
+  std::fill_n(packed, g_.weightSize(), T{0});
+  int64_t* windows = convScratch<int64_t, ConvScratch::windows>(pixels);
+  for (int64_t pixel = 0; pixel < pixels; pixel++) {
+    windows[pixel] = pixel / g_.outWidth * g_.stride[0] * lineSize() + pixel % g_.outWidth * g_.stride[1] * g_.channels;
+  }
+  Sums<T> ofOutputs(g_.outputs, g_.outSize());
+  for (int64_t image = 0; image < count; image++) {
+    const T* cotangent = cotangents + image * g_.outSize();
+    for (int64_t output = 0; output < g_.outputs; output++)
+      ofOutputs.set(output, cotangent + output * pixels, pixels, 1, [&](int64_t pixel) { return windows[pixel]; });
+    eachPixel(images + image * g_.imageSize(), {0, g_.height}, [&](T number, int64_t place) { lines[place] = number; });
+    for (int64_t tap = 0; tap < g_.kernel[0]; tap++) {
+      addSums(ofOutputs, outputs.begin, outputs.end, padded + tap * g_.dilation[0] * lineSize(),
+              packed + (tap * g_.outputs + outputs.begin) * runSize(), runSize(), runSize());
+    }
+  }
+  eachWeight(weight, outputs, [&](T& number, int64_t place) { number += packed[place]; });
+}
+
+template bool isSparse(const float*, int64_t);
+template bool isSparse(const double*, int64_t);
+template class SparseBackward<float>;
+template class SparseBackward<double>;
+template class SparseCorrelation<float>;
+template class SparseCorrelation<double>;
+
+}  // namespace sparring
