@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "ops/conv_kernels.h"
+#include "ops/conv_sparse.h"
 #include "ops/ops.h"
 #include "ops/winograd.h"
 #include "test/check.h"
@@ -283,6 +284,75 @@ TEST(anExampleDoesNotDependOnBatchSizeOrThreads) {
     }
     setThreadCount(threads);
   }
+}
+
+namespace {
+
+/** The same, but with only about a tenth of the numbers of every image but the second, as behind relu and pooling. */
+Tensor withZeros(const Tensor& cotangent) {
+  Tensor result = randomTensor(cotangent.shape(), cotangent.dtype(), 0);
+  const int64_t size = cotangent.size() / cotangent.shape()[0];
+  dispatchFloat(cotangent.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t i = 0; i < cotangent.size(); i++) {
+      const bool kept = i / size == 1 || unit(philox({static_cast<uint32_t>(i), 0, 0, 0}, {77, 0})[0]) < 0.1F;
+      result.data<T>()[i] = kept ? cotangent.data<T>()[i] : T{0};
+    }
+  });
+  return result;
+}
+
+const std::vector<Case2d> sparseCases{
+    {3, 20, 12, 12, 50, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1},  // LeNet
+    {3, 1, 9, 40, 3, {2, 37}, {1, 1}, {1, 3}, {1, 1}, 1},   {4, 17, 9, 8, 5, {3, 3}, {2, 3}, {2, 1}, {1, 1}, 1},
+    {3, 33, 7, 6, 4, {2, 1}, {1, 2}, {0, 0}, {3, 1}, 1},    {3, 40, 5, 4, 9, {1, 1}, {1, 1}, {2, 1}, {1, 1}, 1},
+    {3, 60, 4, 4, 6, {4, 4}, {1, 1}, {3, 3}, {1, 1}, 1},
+};
+
+}  // namespace
+
+TEST(cotangentsThatAreMostlyZerosGiveTheSameSums) {
+  const int threads = threadCount();
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double tolerance = dtype == DType::float32 ? 5e-6 : 1e-14;
+    for (const Case2d& c : sparseCases) {
+      CHECK(sparseSuits(geometryOf(c)));
+      const Tensor image = randomTensor(c.image(), dtype, 1);
+      const Tensor weight = randomTensor(c.weight(), dtype, 2);
+      const Tensor ct = withZeros(randomTensor(c.output(), dtype, 3));
+      const std::vector<double> images = naive(c, Target::image, valuesOf(ct), valuesOf(weight));
+      const std::vector<double> weights = naive(c, Target::weight, valuesOf(image), valuesOf(ct));
+      const Tensor all = inputGrad(c, ct, weight);
+      Case2d one = c;
+      one.batch = 1;
+      for (const int count : {1, 2, 3, 7}) {
+        setThreadCount(count);
+        CHECK(close(valuesOf(inputGrad(c, ct, weight)), images, tolerance));
+        CHECK(close(valuesOf(weightGrad(c, image, ct)), weights, tolerance));
+        for (int64_t i = 0; i < c.batch; i++) {
+          CHECK(sameBits(inputGrad(one, part(ct, i, one.output()), weight), part(all, i, one.image())));
+        }
+      }
+    }
+  }
+  setThreadCount(threads);
+}
+
+TEST(zerosAreLeftOutWhereTheyAreMany) {
+  const Case2d& c = sparseCases[0];
+  const Tensor weight = randomTensor(c.weight(), DType::float32, 2);
+  const Tensor ct = withZeros(randomTensor(c.output(), DType::float32, 3));
+  const int64_t size = c.output().size() / c.batch;
+  CHECK(isSparse(ct.data<float>(), size));
+  CHECK(!isSparse(ct.data<float>() + size, size));
+  const auto refuses = [](const auto& change) {
+    Case2d other = sparseCases[0];
+    change(other);
+    CHECK(!sparseSuits(geometryOf(other)));
+  };
+  refuses([](Case2d& other) { other.channels = 6; });
+  refuses([](Case2d& other) { other.groups = 2; });
+  refuses([](Case2d& other) { other.dilation = {1, 2}; });
 }
 
 TEST(aWeightGradientIsTheSameRunAfterRun) {

@@ -1,7 +1,13 @@
 /** The floor that everything stands on: storage, threads. */
 #include <atomic>
+#include <barrier>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
+#include <vector>
 
+#include "core/background.h"
 #include "core/parallel.h"
 #include "core/storage.h"
 #include "test/check.h"
@@ -82,3 +88,41 @@ TEST(callersAndNestedCallsDoNotWaitForEachOther) {
 }
 
 }  // namespace
+
+TEST(jobsOneAfterTheOtherStayOnAThreadAndJobsAtOnceDoNotWait) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::thread::id> threads;
+  const auto wait = [&](size_t count) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return threads.size() >= count; });
+  };
+  const auto note = [&] {
+    const std::lock_guard lock(mutex);
+    threads.push_back(std::this_thread::get_id());
+    changed.notify_all();
+  };
+  // A thread that is not back from its last job yet cannot take the next one; that is the exception.
+  constexpr size_t jobs = 40;
+  size_t stayed = 0;
+  for (size_t i = 1; i <= jobs; i++) {
+    runInBackground(note);
+    CHECK(wait(i));
+    stayed += i > 1 && threads[i - 1] == threads[i - 2];
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  CHECK(stayed > jobs / 2);
+  CHECK(threads[0] != std::this_thread::get_id());
+
+  // Neither ends before both have begun; and of more than there are threads for, all come to run.
+  std::barrier both(2);
+  for (int i = 0; i < 2; i++) {
+    runInBackground([&] {
+      both.arrive_and_wait();
+      note();
+    });
+  }
+  CHECK(wait(jobs + 2));
+  for (int i = 0; i < 200; i++) runInBackground(note);
+  CHECK(wait(jobs + 202));
+}
