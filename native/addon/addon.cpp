@@ -34,7 +34,8 @@ class PlanRuns {
  public:
   PlanRuns(Napi::Env env, Engine* engine) : done_(Done::New(env, "sparring:plan", 0, 1, engine)) {
     done_.Unref(env);
-    // An environment that ends waits for them: they hold what belongs to it.
+    // An environment that ends waits for them: they hold what belongs to it. Its hooks run in the reverse order, so this
+    // one before that of the function.
     env.AddCleanupHook([this] {
       std::unique_lock lock(mutex_);
       none_.wait(lock, [&] { return running_ == 0; });
@@ -52,11 +53,12 @@ class PlanRuns {
   using Done = Napi::TypedThreadSafeFunction<Engine, PlanRun, settle>;
 
   Done done_;
-  /** Of the environment's own thread. */
+  /** Whose results have not come back yet; of the environment's own thread. */
   int awaited_ = 0;
+  /** Whose jobs still use this. */
+  int running_ = 0;
   std::mutex mutex_;
   std::condition_variable none_;
-  int running_ = 0;
 };
 
 class Engine {
@@ -423,7 +425,7 @@ class PlanRun {
 
 void PlanRuns::start(Napi::Env env, std::unique_ptr<PlanRun> run) {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(mutex_);  // until it is counted
     runInBackground([this, run = run.get()] {
       run->execute();
       done_.BlockingCall(run);

@@ -214,12 +214,18 @@ void withPass(const ConvGeometry& g, int64_t batch, const Use& use) {
   use(Direct(g, batch));
 }
 
+/** Whether a cotangent that is mostly zeros goes a way of its own. */
+template <class T>
+bool isForSparse(const ConvGeometry& g) {
+  return sparseSuits(g) && !(std::is_same_v<T, float> && winogradSuits(g));
+}
+
 /** Which images of a cotangent are mostly zeros, where there is a way of their own for them. */
-class SparseOnes {
+class SparseImages {
  public:
   template <class T>
-  SparseOnes(const ConvGeometry& g, const T* cotangents, int64_t count) {
-    if (!sparseSuits(g) || (std::is_same_v<T, float> && winogradSuits(g))) return;
+  SparseImages(const ConvGeometry& g, const T* cotangents, int64_t count) {
+    if (!isForSparse<T>(g)) return;
     are_ = convScratch<uint8_t, ConvScratch::sparse>(count);
     parallelFor(count, std::max<int64_t>(1, elementGrain / std::max<int64_t>(1, g.outSize())),
                 [&](int64_t begin, int64_t end) {
@@ -308,16 +314,16 @@ void runInputGrad(Tensors in, Tensors out, const Attributes& attributes) {
   const Batches<2> batches(out[0].shape(), {in[0].shape().withoutLast(4), in[1].shape().withoutLast(4)});
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const SparseOnes sparseOnes(g, in[0].data<T>(), in[0].size() / std::max<int64_t>(1, g.outSize()));
+    const SparseImages sparseImages(g, in[0].data<T>(), in[0].size() / std::max<int64_t>(1, g.outSize()));
     const SparseBackward<T> sparse(g);
-    const T* sparsePacked = sparseOnes.any() ? packAll<T, ConvScratch::sparsePacked>(sparse, in[1]) : nullptr;
+    const T* sparsePacked = sparseImages.any() ? packAll<T, ConvScratch::sparsePacked>(sparse, in[1]) : nullptr;
     withPass<T, WinogradBackward, ConvBackward<T>>(g, batches.size(), [&](const auto& pass) {
       const T* packed = packAll<T>(pass, in[1]);
       eachBlock(pass, batches.count(), batches.size(), [&](int64_t index, int64_t first, int64_t count, RowRange rows) {
         const auto [cotangent, weight] = batches.at(index);
         const int64_t from = cotangent * batches.size();
         const int64_t to = index * batches.size();
-        sparseOnes.eachRun(from + first, from + first + count, [&](int64_t begin, int64_t alike, bool areSparse) {
+        sparseImages.eachRun(from + first, from + first + count, [&](int64_t begin, int64_t alike, bool areSparse) {
           const T* cotangents = in[0].data<T>() + begin * g.outSize();
           T* images = out[0].data<T>() + (to + begin - from) * g.imageSize();
           if (areSparse) {
@@ -343,7 +349,6 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
     // does not depend on how many gradients are asked for at once. Threads that have no part share out the outputs.
     const Cut parts{batch, std::clamp<int64_t>(threadCount(), 1, std::max<int64_t>(1, batch))};
     const Cut outputs{g.groupOutputs(), std::clamp<int64_t>(threadCount() / parts.parts, 1, g.groupOutputs())};
-    const SparseOnes sparseOnes(g, in[1].data<T>(), in[1].size() / std::max<int64_t>(1, g.outSize()));
     const SparseCorrelation<T> sparse(g);
     withPass<T, WinogradCorrelation, ConvCorrelation<T>>(g, batch / parts.parts, [&](const auto& pass) {
       const auto sumPart = [&](int64_t index, int64_t part, RowRange some, T* weight) {
@@ -352,17 +357,13 @@ void runWeightGrad(Tensors in, Tensors out, const Attributes& attributes) {
           const int64_t first = group * g.groupOutputs() + some.begin;
           std::fill_n(weight + first * g.taps(), some.count() * g.taps(), T{0});
         }
-        const int64_t from = cotangent * batch;
-        sparseOnes.eachRun(from + parts.begin(part), from + parts.end(part),
-                           [&](int64_t begin, int64_t alike, bool areSparse) {
-                             const T* images = in[0].data<T>() + (image * batch + begin - from) * g.imageSize();
-                             const T* cotangents = in[1].data<T>() + begin * g.outSize();
-                             if (areSparse) {
-                               sparse.run(images, cotangents, alike, some, weight);
-                             } else {
-                               pass.run(images, cotangents, alike, some, weight);
-                             }
-                           });
+        const T* images = in[0].data<T>() + (image * batch + parts.begin(part)) * g.imageSize();
+        const T* cotangents = in[1].data<T>() + (cotangent * batch + parts.begin(part)) * g.outSize();
+        if (isForSparse<T>(g) && isSparse(cotangents, parts.length(part) * g.outSize())) {
+          sparse.run(images, cotangents, parts.length(part), some, weight);
+        } else {
+          pass.run(images, cotangents, parts.length(part), some, weight);
+        }
       };
       const auto add = [&](const T* part, T* weight) {
         for (int64_t i = 0; i < size; i++) weight[i] += part[i];

@@ -42,7 +42,8 @@ namespace {
 
 template <class T>
 const std::vector<const Kernels<T>*>& kernelsOfMachine() {
-  static const std::vector<const Kernels<T>*> all = [] {
+  // Never destroyed, as no other is that a plan may use while the process ends.
+  static const auto& all = *new std::vector<const Kernels<T>*>([] {
     std::vector<const Kernels<T>*> result{&baseline::kernels<T>};
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return result;
@@ -52,7 +53,7 @@ const std::vector<const Kernels<T>*>& kernelsOfMachine() {
     result.push_back(&avx512::kernels<T>);
 #endif
     return result;
-  }();
+  }());
   return all;
 }
 

@@ -20,8 +20,8 @@ enum class ConvScratch {
   cotangentSquares,
   sums,  // by each thread, of the block that it works on
   packed,
-  sparse,
-  sparsePacked,
+  sparse,        // by the calling thread, for all
+  sparsePacked,  // likewise
   sparseSums,
   factors,
   factorPlaces,

@@ -9,9 +9,13 @@ namespace sparring {
 
 namespace {
 
-/** Rows of windows below this are not worth the setting out. */
+/** Rows of windows, weights of an output and outputs below this are not worth the setting out. */
 constexpr int64_t leastRun = 32;
-/** The share of numbers that are not zero from which on the direct way is the faster one. */
+constexpr int64_t leastTaps = 256;
+constexpr int64_t leastOutputs = 8;
+/** Numbers of an image, of an output or of a weight beyond this would not stay in the second-level cache. */
+constexpr int64_t mostNumbers = 256 * 1024;
+/** The share of numbers that are not zero up to which this way is the faster one, for LeNet's second layer with AVX-512. */
 constexpr double mostShare = 0.3;
 
 template <class T>
@@ -21,20 +25,20 @@ SPARRING_CLONES int64_t countNonZero(const T* numbers, int64_t size) {
   return count;
 }
 
-/** A sum for each of several lists: of runs of numbers, each times a factor. */
+/** A sum for each of several lists: of runs of numbers, each times a factor, which is a number of the cotangent. */
 template <class T>
 struct Sums {
   T* factors;
   int64_t* places;  // where the factors' runs begin
   int64_t* starts;  // where the lists begin, and after the last one where it ends
 
-  Sums(int64_t lists, int64_t factors)
-      : factors(convScratch<T, ConvScratch::factors>(factors)),
-        places(convScratch<int64_t, ConvScratch::factorPlaces>(factors)),
+  Sums(int64_t lists, int64_t most)
+      : factors(convScratch<T, ConvScratch::factors>(most)),
+        places(convScratch<int64_t, ConvScratch::factorPlaces>(most)),
         starts(convScratch<int64_t, ConvScratch::listStarts>(lists + 1)) {
     starts[0] = 0;
   }
-  /** Makes a list of those of `size` numbers, `step` apart, that are not zero; place(i) is where the i-th's run begins. */
+  /** Makes a list of those of `size` numbers, `step` apart, that are not zero; the i-th's run begins at place(i). */
   template <class Place>
   void set(int64_t list, const T* numbers, int64_t size, int64_t step, const Place& place) {
     // Without a branch, which would be foretold wrongly as often as not.
@@ -73,6 +77,8 @@ SPARRING_CLONES void addSums(const Sums<T>& sums, int64_t begin, int64_t end, co
     int64_t i = 0;
     for (; i + 6 * wide <= length; i += 6 * wide) addVectors<6, 64>(sums, list, from + i, to + i);
     for (; i + 2 * wide <= length; i += 2 * wide) addVectors<2, 64>(sums, list, from + i, to + i);
+    for (; i + wide <= length; i += wide) addVectors<1, 64>(sums, list, from + i, to + i);
+    for (; i + wide / 2 <= length; i += wide / 2) addVectors<1, 32>(sums, list, from + i, to + i);
     for (; i + narrow <= length; i += narrow) addVectors<1, 16>(sums, list, from + i, to + i);
     for (; i < length; i++) addVectors<1, sizeof(T)>(sums, list, from + i, to + i);
   }
@@ -81,12 +87,20 @@ SPARRING_CLONES void addSums(const Sums<T>& sums, int64_t begin, int64_t end, co
 }  // namespace
 
 bool sparseSuits(const ConvGeometry& g) {
-  return g.groups == 1 && g.dilation[1] == 1 && g.kernel[1] * g.channels >= leastRun;
+  return g.groups == 1 && g.dilation[1] == 1 && g.kernel[1] * g.channels >= leastRun && g.taps() >= leastTaps &&
+         g.outputs >= leastOutputs && std::max({g.imageSize(), g.outSize(), g.weightSize()}) <= mostNumbers;
 }
 
 template <class T>
 bool isSparse(const T* cotangent, int64_t size) {
   return static_cast<double>(countNonZero(cotangent, size)) <= mostShare * static_cast<double>(size);
+}
+
+bool SparseConv::reaches(int64_t outRow, RowRange imageRows) const {
+  for (int64_t tap = 0; tap < g_.kernel[0]; tap++) {
+    if (imageRow(outRow, tap) >= imageRows.begin && imageRow(outRow, tap) < imageRows.end) return true;
+  }
+  return false;
 }
 
 template <class T, class Visit>
@@ -126,17 +140,19 @@ void SparseBackward<T>::run(const T* cotangents, int64_t count, const T* packed,
   const int64_t size = imageRows.count() * lineSize();
   T* memory = convScratch<T, ConvScratch::image>(size);
   T* lines = memory - imageRows.begin * lineSize();
-  Sums<T> ofPixels(pixels, g_.outSize());
+  Sums<T> listsOfPixels(pixels, g_.outSize());
   for (int64_t image = 0; image < count; image++) {
     const T* cotangent = cotangents + image * g_.outSize();
-    for (int64_t pixel = 0; pixel < pixels; pixel++)
-      ofPixels.set(pixel, cotangent + pixel, g_.outputs, pixels, [&](int64_t output) { return output * runSize(); });
+    for (int64_t pixel = 0; pixel < pixels; pixel++) {
+      const int64_t outputs = reaches(pixel / g_.outWidth, imageRows) ? g_.outputs : 0;
+      listsOfPixels.set(pixel, cotangent + pixel, outputs, pixels, [&](int64_t output) { return output * runSize(); });
+    }
     std::fill_n(memory, size, T{0});
     for (int64_t tap = 0; tap < g_.kernel[0]; tap++) {
       for (int64_t y = 0; y < g_.outHeight; y++) {
-        const int64_t row = y * g_.stride[0] - g_.padding[0] + tap * g_.dilation[0];
+        const int64_t row = imageRow(y, tap);
         if (row < imageRows.begin || row >= imageRows.end) continue;
-        addSums(ofPixels, y * g_.outWidth, (y + 1) * g_.outWidth, packed + tap * g_.outputs * runSize(),
+        addSums(listsOfPixels, y * g_.outWidth, (y + 1) * g_.outWidth, packed + tap * g_.outputs * runSize(),
                 lines + row * lineSize(), g_.stride[1] * g_.channels, runSize());
       }
     }
@@ -159,14 +175,14 @@ void SparseCorrelation<T>::run(const T* images, const T* cotangents, int64_t cou
   for (int64_t pixel = 0; pixel < pixels; pixel++) {
     windows[pixel] = pixel / g_.outWidth * g_.stride[0] * lineSize() + pixel % g_.outWidth * g_.stride[1] * g_.channels;
   }
-  Sums<T> ofOutputs(g_.outputs, g_.outSize());
+  Sums<T> listsOfOutputs(g_.outputs, g_.outSize());
   for (int64_t image = 0; image < count; image++) {
     const T* cotangent = cotangents + image * g_.outSize();
     for (int64_t output = 0; output < g_.outputs; output++)
-      ofOutputs.set(output, cotangent + output * pixels, pixels, 1, [&](int64_t pixel) { return windows[pixel]; });
+      listsOfOutputs.set(output, cotangent + output * pixels, pixels, 1, [&](int64_t pixel) { return windows[pixel]; });
     eachPixel(images + image * g_.imageSize(), {0, g_.height}, [&](T number, int64_t place) { lines[place] = number; });
     for (int64_t tap = 0; tap < g_.kernel[0]; tap++) {
-      addSums(ofOutputs, outputs.begin, outputs.end, padded + tap * g_.dilation[0] * lineSize(),
+      addSums(listsOfOutputs, outputs.begin, outputs.end, padded + tap * g_.dilation[0] * lineSize(),
               packed + (tap * g_.outputs + outputs.begin) * runSize(), runSize(), runSize());
     }
   }

@@ -15,7 +15,7 @@
  */
 namespace sparring {
 
-/** Whether rows of windows are long enough for this way; a matter of one image's shapes alone. */
+/** Whether the shapes of one image are such that this way may be the faster one. */
 bool sparseSuits(const ConvGeometry& geometry);
 
 /** Whether so many numbers of a cotangent hold so few that are not zero that this way is the faster one. */
@@ -35,7 +35,13 @@ class SparseConv {
   [[nodiscard]] int64_t runSize() const { return g_.kernel[1] * g_.channels; }
   /** Numbers of a row of an image as [row, column, channel], with the padding on both sides. */
   [[nodiscard]] int64_t lineSize() const { return (g_.width + 2 * g_.padding[1]) * g_.channels; }
-  /** Calls visit(number, its place when packed) for those outputs of a weight [outputs, channels, kernel height, width]. */
+  /** The row of the image under a tap of a row of the output. */
+  [[nodiscard]] int64_t imageRow(int64_t outRow, int64_t tap) const {
+    return outRow * g_.stride[0] - g_.padding[0] + tap * g_.dilation[0];
+  }
+  /** Whether windows of a row of the output reach into those rows of the image. */
+  [[nodiscard]] bool reaches(int64_t outRow, RowRange imageRows) const;
+  /** Calls visit(number, its place when packed) for some outputs of a weight [outputs, channels, height, width]. */
   template <class T, class Visit>
   void eachWeight(T* weight, RowRange outputs, const Visit& visit) const;
   /** Calls visit(number, its place in the lines) for those rows of an image [channels, height, width]. */

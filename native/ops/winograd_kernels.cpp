@@ -39,7 +39,8 @@ constexpr float b2 = b * b;
 }  // namespace
 
 const std::vector<const WinogradKernels*>& winogradKernels() {
-  static const std::vector<const WinogradKernels*> result = [] {
+  // Never destroyed, as no other is that a plan may use while the process ends.
+  static const auto& result = *new std::vector<const WinogradKernels*>([] {
     std::vector<const WinogradKernels*> list;
 #if defined(__x86_64__)
     const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -48,7 +49,7 @@ const std::vector<const WinogradKernels*>& winogradKernels() {
 #endif
     list.push_back(&baseline::kernels);
     return list;
-  }();
+  }());
   return result;
 }
 

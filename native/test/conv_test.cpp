@@ -304,9 +304,9 @@ Tensor withZeros(const Tensor& cotangent) {
 
 const std::vector<Case2d> sparseCases{
     {3, 20, 12, 12, 50, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1},  // LeNet
-    {3, 1, 9, 40, 3, {2, 37}, {1, 1}, {1, 3}, {1, 1}, 1},   {4, 17, 9, 8, 5, {3, 3}, {2, 3}, {2, 1}, {1, 1}, 1},
-    {3, 33, 7, 6, 4, {2, 1}, {1, 2}, {0, 0}, {3, 1}, 1},    {3, 40, 5, 4, 9, {1, 1}, {1, 1}, {2, 1}, {1, 1}, 1},
-    {3, 60, 4, 4, 6, {4, 4}, {1, 1}, {3, 3}, {1, 1}, 1},
+    {3, 1, 9, 40, 9, {8, 37}, {1, 1}, {1, 3}, {1, 1}, 1},   {4, 17, 9, 8, 8, {5, 4}, {2, 3}, {2, 1}, {1, 1}, 1},
+    {3, 43, 7, 6, 8, {3, 2}, {1, 2}, {0, 0}, {3, 1}, 1},    {3, 260, 5, 4, 9, {1, 1}, {1, 1}, {2, 1}, {1, 1}, 1},
+    {3, 60, 4, 4, 16, {4, 4}, {1, 1}, {3, 3}, {1, 1}, 1},   {3, 21, 7, 8, 9, {5, 3}, {1, 1}, {0, 1}, {1, 1}, 1},
 };
 
 }  // namespace
@@ -351,8 +351,11 @@ TEST(zerosAreLeftOutWhereTheyAreMany) {
     CHECK(!sparseSuits(geometryOf(other)));
   };
   refuses([](Case2d& other) { other.channels = 6; });
+  refuses([](Case2d& other) { other.channels = 40, other.kernel = {6, 1}; });
+  refuses([](Case2d& other) { other.outputs = 7; });
   refuses([](Case2d& other) { other.groups = 2; });
   refuses([](Case2d& other) { other.dilation = {1, 2}; });
+  refuses([](Case2d& other) { other.height = other.width = 120; });
 }
 
 TEST(aWeightGradientIsTheSameRunAfterRun) {
