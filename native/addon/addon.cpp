@@ -425,7 +425,7 @@ class PlanRun {
 
 void PlanRuns::start(Napi::Env env, std::unique_ptr<PlanRun> run) {
   {
-    const std::lock_guard lock(mutex_);  // until it is counted
+    const std::lock_guard counting(mutex_);  // the job comes to its end after it is counted
     runInBackground([this, run = run.get()] {
       run->execute();
       done_.BlockingCall(run);
@@ -435,7 +435,7 @@ void PlanRuns::start(Napi::Env env, std::unique_ptr<PlanRun> run) {
     running_++;
   }
   if (awaited_++ == 0) done_.Ref(env);
-  run.release();  // settle's
+  static_cast<void>(run.release());  // settle's now
 }
 
 void settle(Napi::Env env, Napi::Function, Engine* engine, PlanRun* run) {
