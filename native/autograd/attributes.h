@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,16 @@ class Attributes {
   Attributes(std::initializer_list<std::pair<std::string, Value>> entries) : entries_(entries) {}
 
   void set(std::string name, Value value) { entries_.emplace_back(std::move(name), std::move(value)); }
+
+  /** Whether these are the others to the bit: a zero is not a negative zero. */
+  [[nodiscard]] bool same(const Attributes& other) const {
+    const auto bits = [](const Value& value) {
+      const double* number = std::get_if<double>(&value);
+      return number == nullptr ? 0 : std::bit_cast<int64_t>(*number);
+    };
+    return std::equal(entries_.begin(), entries_.end(), other.entries_.begin(), other.entries_.end(),
+                      [&](const auto& a, const auto& b) { return a == b && bits(a.second) == bits(b.second); });
+  }
 
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
   [[nodiscard]] double number(std::string_view name) const { return get<double>(name, "a number"); }

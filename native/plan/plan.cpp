@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "plan/fuse.h"
+#include "plan/share.h"
 
 namespace sparring {
 
@@ -108,7 +109,7 @@ size_t place(std::vector<Buffer>& buffers) {
 }  // namespace
 
 Plan::Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs)
-    : instructions_(fused(withoutDeadCalls(std::move(calls), outputs), outputs)),
+    : instructions_(fused(withoutDeadCalls(shared(std::move(calls), outputs), outputs), outputs)),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)) {
   assignBuffers();

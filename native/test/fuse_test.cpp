@@ -129,4 +129,70 @@ TEST(aConvolutionDoesNotWaitForReluWhileItsWeightChanges) {
   CHECK(!sameBits(weight, before));
 }
 
+TEST(whatTwoCallsWouldComputeIsComputedOnce) {
+  const std::vector<Tensor> in{randomTensor({4, 6}, DType::float32, 1), randomTensor({5, 6}, DType::float32, 2)};
+  using Inputs = const std::vector<Tensor>&;
+  const auto layer = [](Inputs t) { return ops::one("tanh", {}, ops::one("linear", {}, t[0], t[1])); };
+  const auto count = [](const auto& traced, const std::string& name) {
+    return std::count(traced.ops.begin(), traced.ops.end(), name);
+  };
+  const Traced twice(in, [&](Inputs t) { return Values{ops::sum(layer(t), {0}), ops::neg(layer(t))}; });
+  CHECK(count(twice, "linear") == 1 && count(twice, "tanh") == 1);
+  CHECK(twice.same());
+  // The caller's results are tensors of their own.
+  const Traced handed(in, [&](Inputs t) { return Values{layer(t), layer(t)}; });
+  CHECK(count(handed, "linear") == 1 && count(handed, "tanh") == 2);
+  CHECK(handed.same());
+  // Other settings, though by a sign alone, and other types are other calls.
+  const Traced zeros(in, [](Inputs t) {
+    const Value one = ops::affine(t[0], 0, 0.0);
+    const Value other = ops::affine(t[0], 0, -0.0);
+    return Values{ops::neg(one), ops::neg(other), ops::neg(ops::affine(t[1], 0, 0.0))};
+  });
+  CHECK(count(zeros, "affine") == 3);
+  CHECK(zeros.same());
+}
+
+TEST(whatIsWrittenToInBetweenIsComputedAgain) {
+  const Tensor weight = randomTensor({5, 6}, DType::float32, 2);
+  const Tensor gradient = randomTensor({5, 6}, DType::float32, 3);
+  const Tensor velocity = ops::affine(weight, 0).tensor();
+  const Tensor rate = ops::full({}, 0.5, DType::float64).tensor();
+  const Tensor x = randomTensor({4, 6}, DType::float32, 1);
+  const auto layer = [&](const Value& input) { return ops::sum(ops::one("linear", {}, input, weight), {0}); };
+  const Tensor before = layer(x).tensor();
+  const Tensor input = Tensor::placeholder(x.type());
+  std::vector<Instruction> calls;
+  std::vector<Tensor> outputs;
+  {
+    Trace trace;
+    outputs.push_back(layer(input).tensor());
+    call(findOp("sgdUpdate"), {weight, gradient, velocity, rate}, {{"momentum", 0.0}, {"weightDecay", 0.0}});
+    outputs.push_back(layer(input).tensor());
+    calls = trace.take();
+  }
+  Plan plan(std::move(calls), {input}, outputs);
+  const std::vector<Tensor> found = plan.run({x});
+  CHECK(sameBits(found[0], before));
+  CHECK(sameBits(found[1], layer(x).tensor()));
+  CHECK(!sameBits(found[0], found[1]));
+}
+
+TEST(whatIsWrittenToIsNotShared) {
+  // Two accumulators that begin alike.
+  const Tensor velocity = ops::affine(randomTensor({3}, DType::float32, 1), 0).tensor();
+  const Tensor rate = ops::full({}, 0.5, DType::float64).tensor();
+  const Tensor gradient = randomTensor({3}, DType::float32, 2);
+  const auto moved = [&](const std::vector<Tensor>& t) {
+    const Value one = ops::affine(t[0], 1, 1);
+    const Value other = ops::affine(t[0], 1, 1);
+    const Tensor still = ops::affine(velocity, 1).tensor();
+    call(findOp("sgdUpdate"), {one.tensor(), gradient, still, rate}, {{"momentum", 0.0}, {"weightDecay", 0.0}});
+    return Values{ops::neg(one), ops::neg(other)};
+  };
+  const Traced traced({randomTensor({3}, DType::float32, 3)}, moved);
+  CHECK(traced.same());
+  CHECK(!sameBits(traced.replayed[0], traced.replayed[1]));
+}
+
 }  // namespace

@@ -318,6 +318,23 @@ export class Sequential extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.layers.reduce((value, layer) => layer.forward(value), this.enter(x));
+    return poolingFirst(this.layers).reduce((value, layer) => layer.forward(value), this.enter(x));
   }
 }
+
+/**
+ * The layers in the order in which they are computed. Of values of a function that never falls the largest is the value of
+ * the largest: a max pool goes before such an activation, which then has a fraction of the numbers to go through.
+ */
+function poolingFirst(layers: readonly Module[]): Module[] {
+  const order = [...layers];
+  for (let at = order.length - 2; at >= 0; at--) {
+    const [first, second] = [order[at]!, order[at + 1]!];
+    if (does(second, MaxPool2d) && (does(first, ReLU) || does(first, Tanh))) order.splice(at, 2, second, first);
+  }
+  return order;
+}
+
+/** Whether a module computes what one of that class does: a class derived from it may do something else. */
+const does = (module: Module, { prototype }: { prototype: Module }): boolean =>
+  Reflect.get(module, 'forward') === Reflect.get(prototype, 'forward');

@@ -363,3 +363,33 @@ test('layers: parameters made in a scope outlive it', (t) => {
   outside.dispose();
   t.end();
 });
+
+test('layers: a max pool after activations gives what the layers give one by one', (t) => {
+  scope(() => {
+    /** Falls where its input rises, for all that it is derived from one that does not. */
+    class Mirrored extends nn.ReLU {
+      override forward(x: Tensor): Tensor {
+        return mul(super.forward(x), -1);
+      }
+    }
+    const pool = (): nn.Module => new nn.MaxPool2d({ kernel: 3, stride: 2, padding: 1 });
+    const networks: [string, nn.Module[]][] = [
+      ['ReLU', [new nn.ReLU(), pool()]],
+      ['Tanh', [new nn.Tanh(), pool()]],
+      ['both, and pools after one another', [new nn.ReLU(), new nn.Tanh(), pool(), pool(), new nn.ReLU()]],
+      ['an activation that falls', [new Mirrored(), pool()]],
+    ];
+    const x = uniform([2, 3, 9, 8], { low: -2, high: 2, dtype: 'float64', seed: 3 });
+    for (const [what, layers] of networks) {
+      const whole = vjp((input: Tensor) => new nn.Sequential(...layers).forward(input), x);
+      const parts = vjp((input: Tensor) => layers.reduce((value, layer) => layer.forward(value), input), x);
+      t.deepEqual(whole.value.toArray(), parts.value.toArray(), `${what}: outputs`);
+      const cotangent = uniform(whole.value.shape, { dtype: 'float64', seed: 4 });
+      // Where windows overlap, what reaches a pixel is summed before the activation's slope or after it.
+      const [gradient, expected] = [whole.pullback(cotangent).data(), parts.pullback(cotangent).data()];
+      const farthest = Math.max(...gradient.map((value, place) => Math.abs(value - expected[place]!)));
+      t.ok(farthest <= 4e-16, `${what}: gradients, ${farthest} apart`);
+    }
+  });
+  t.end();
+});
