@@ -323,14 +323,15 @@ export class Sequential extends Module {
 }
 
 /**
- * The layers in the order in which they are computed. Of values of a function that never falls the largest is the value of
- * the largest: a max pool goes before such an activation, which then has a fraction of the numbers to go through.
+ * The layers in the order in which they are computed: a max pool goes before a ReLU, which then has a fraction of the
+ * numbers to go through. What comes of it is the same to the bit, but for gradients where windows overlap: there what
+ * reaches a number is added up in another order.
  */
 function poolingFirst(layers: readonly Module[]): Module[] {
   const order = [...layers];
   for (let at = order.length - 2; at >= 0; at--) {
     const [first, second] = [order[at]!, order[at + 1]!];
-    if (does(second, MaxPool2d) && (does(first, ReLU) || does(first, Tanh))) order.splice(at, 2, second, first);
+    if (does(first, ReLU) && does(second, MaxPool2d)) order.splice(at, 2, second, first);
   }
   return order;
 }
