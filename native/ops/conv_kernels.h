@@ -5,9 +5,9 @@
 #include <vector>
 
 /**
- * The two inner loops of convolution. Both read pixels where they lie, a vector of neighbours at a time: no matrix of
- * patches is ever written. A tile of sums stays in registers while its terms go by, large enough that every number
- * loaded is used several times.
+ * The inner loops of convolution. All read pixels where they lie, a vector of neighbours at a time: no matrix of patches
+ * is ever written. Sums stay in registers while their terms go by; a tile of them is large enough that every number loaded
+ * is used several times.
  */
 namespace sparring {
 
@@ -62,6 +62,17 @@ struct Correlation {
   const int64_t* places;  // where each tap's sum is
 };
 
+/** to[i] += sum of factors[k] * source[places[k] + i], for `length` numbers i. */
+template <class T>
+struct RunSum {
+  const T* factors;
+  const int64_t* places;
+  int64_t count;
+  const T* source;
+  T* to;
+  int64_t length;
+};
+
 /** The inner loops in all sizes of tile, for one kind of vector. */
 template <class T>
 struct Kernels {
@@ -69,6 +80,7 @@ struct Kernels {
   static constexpr int mostVectors = 4;
   static constexpr int mostOutputs = 4;
   static constexpr int mostTaps = 6;
+  static constexpr int mostRun = 13;
 
   /** Numbers in a vector. */
   int lanes;
@@ -78,6 +90,8 @@ struct Kernels {
   std::array<std::array<void (*)(const Product<T>&), mostVectors>, mostRows> product;
   /** By rows and taps, likewise. */
   std::array<std::array<void (*)(const Correlation<T>&), mostTaps>, mostOutputs> correlation;
+  /** By how many vectors the numbers take, less one; there is one vector of them at least. */
+  std::array<void (*)(const RunSum<T>&), mostRun> runSum;
 };
 
 /** All that this machine can run, the newest last. */

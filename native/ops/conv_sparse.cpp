@@ -9,7 +9,7 @@ namespace sparring {
 
 namespace {
 
-/** Rows of windows, weights of an output and outputs below this are not worth the setting out. */
+/** Rows of windows, weights of an output and outputs below this are not worth the setting out. No row is shorter than a vector. */
 constexpr int64_t leastRun = 32;
 constexpr int64_t leastTaps = 256;
 constexpr int64_t leastOutputs = 8;
@@ -53,34 +53,23 @@ struct Sums {
   }
 };
 
-/** to[i] += Σ factor * from[place + i] over a list, for some vectors of so many bytes, which stay in registers. */
-template <int vectors, int bytes, class T>
-__attribute__((always_inline)) inline void addVectors(const Sums<T>& sums, int64_t list, const T* from, T* to) {
-  typedef T Vector __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
-  constexpr int64_t lanes = bytes / sizeof(T);
-  Vector sum[vectors];
-  for (int v = 0; v < vectors; v++) sum[v] = *reinterpret_cast<const Vector*>(to + v * lanes);
-  for (int64_t i = sums.starts[list]; i < sums.starts[list + 1]; i++) {
-    const T* run = from + sums.places[i];
-    for (int v = 0; v < vectors; v++) sum[v] += sums.factors[i] * *reinterpret_cast<const Vector*>(run + v * lanes);
-  }
-  for (int v = 0; v < vectors; v++) *reinterpret_cast<Vector*>(to + v * lanes) = sum[v];
-}
-
 /** Adds the sums of lists begin to end to runs of `length` numbers that are `step` apart. */
 template <class T>
-SPARRING_CLONES void addSums(const Sums<T>& sums, int64_t begin, int64_t end, const T* from, T* to, int64_t step,
-                             int64_t length) {
-  constexpr int64_t wide = 64 / sizeof(T);
-  constexpr int64_t narrow = 16 / sizeof(T);
+void addSums(const Sums<T>& sums, int64_t begin, int64_t end, const T* from, T* to, int64_t step, int64_t length) {
+  const Kernels<T>& kernels = kernelsFor<T>(length);
+  const Cut parts = Cut::atMost((length + kernels.lanes - 1) / kernels.lanes, Kernels<T>::mostRun);
   for (int64_t list = begin; list < end; list++, to += step) {
-    int64_t i = 0;
-    for (; i + 6 * wide <= length; i += 6 * wide) addVectors<6, 64>(sums, list, from + i, to + i);
-    for (; i + 2 * wide <= length; i += 2 * wide) addVectors<2, 64>(sums, list, from + i, to + i);
-    for (; i + wide <= length; i += wide) addVectors<1, 64>(sums, list, from + i, to + i);
-    for (; i + wide / 2 <= length; i += wide / 2) addVectors<1, 32>(sums, list, from + i, to + i);
-    for (; i + narrow <= length; i += narrow) addVectors<1, 16>(sums, list, from + i, to + i);
-    for (; i < length; i++) addVectors<1, sizeof(T)>(sums, list, from + i, to + i);
+    const int64_t first = sums.starts[list];
+    for (int64_t part = 0; part < parts.parts; part++) {
+      const int64_t at = parts.begin(part) * kernels.lanes;
+      const int64_t numbers = std::min(length, parts.end(part) * kernels.lanes) - at;
+      kernels.runSum[static_cast<size_t>(parts.length(part) - 1)]({.factors = sums.factors + first,
+                                                                   .places = sums.places + first,
+                                                                   .count = sums.starts[list + 1] - first,
+                                                                   .source = from + at,
+                                                                   .to = to + at,
+                                                                   .length = numbers});
+    }
   }
 }
 
