@@ -55,10 +55,10 @@ DirectConv<T>::DirectConv(const ConvGeometry& geometry, int64_t batch)
   out_ = ConvLayout<T>({g_.outHeight, g_.outWidth, 0, 1, outPixels, together_});
 }
 
-/** The tiles that take the least time, by a simple count of what a processor does in a cycle. */
+/** The tiles that take the least time, by a simple count of what a processor does in a cycle, term by term. */
 template <class T>
-Tiling DirectConv<T>::chooseTiling(int64_t rows, int mostRows, int64_t columns, int mostColumns) const {
-  const auto cycles = [](int64_t r, int64_t c) {
+Tiling DirectConv<T>::chooseTiling(int64_t rows, int mostRows, int64_t columns, int mostColumns, int64_t terms) const {
+  const auto cycles = [terms](int64_t r, int64_t c) {
     const double multiplications = static_cast<double>(r * c) / 2;
     const double loads =
         (static_cast<double>(r) + 1.5 * static_cast<double>(c)) / 2;  // pixels often cross a cache line
@@ -66,7 +66,8 @@ Tiling DirectConv<T>::chooseTiling(int64_t rows, int mostRows, int64_t columns, 
     constexpr double loop = 0.3;
     const double cache =
         0.15 * static_cast<double>(c);  // pixels come from further away than what they are multiplied with
-    return std::max({multiplications, loads, latency}) + loop + cache;
+    const double beginning = 30 / static_cast<double>(terms);  // and end of a tile
+    return std::max({multiplications, loads, latency}) + loop + cache + beginning;
   };
   Tiling best{};
   double least = std::numeric_limits<double>::infinity();
@@ -103,42 +104,81 @@ RowRange DirectConv<T>::outRowsOf(RowRange imageRows) const {
   return {first, std::clamp<int64_t>(end, first, g_.outHeight)};
 }
 
+template <class T>
+Terms DirectConv<T>::termsOf(const Run* runs, const int64_t* firstOfRow, int64_t rows, Terms more) {
+  int64_t* alike = convScratch<int64_t, ConvScratch::alike>(rows);
+  for (int64_t row = rows - 1; row >= 0; row--) {
+    const auto follows = [&](const Run& run, const Run& next) {
+      return next.source == run.source + more.shift && next.first == run.first;
+    };
+    const bool isLike = row + 1 < rows && std::equal(runs + firstOfRow[row], runs + firstOfRow[row + 1],
+                                                     runs + firstOfRow[row + 1], runs + firstOfRow[row + 2], follows);
+    alike[row] = isLike ? alike[row + 1] + 1 : 1;
+  }
+  more.runs = runs;
+  more.firstOfRow = firstOfRow;
+  more.alike = alike;
+  return more;
+}
+
+template <class T>
+int64_t DirectConv<T>::vectorsOf(const Terms& terms, int64_t rows) const {
+  const int64_t together = *std::max_element(terms.alike, terms.alike + rows);
+  return std::clamp<int64_t>(bandNumbers / terms.row, 1, together) * outVectors_;
+}
+
 /**
  * All sums of some rows. Tiles' rows go by in as many batches as have weights that stay in the second-level cache; a tile's
- * weights meet all rows of pixels that stay in the first-level cache before the next tile's do.
+ * weights meet all rows of pixels that stay in the first-level cache before the next tile's do. A tile takes vectors of
+ * several rows where their terms are alike.
  */
 template <class T>
-void DirectConv<T>::multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed,
-                             RowRange rows, ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start,
-                             bool relu) const {
+void DirectConv<T>::multiply(const Tiling& tiling, const Terms& terms, const T* source, const int64_t* steps,
+                             const T* packed, RowRange rows, T* out, int64_t outRow, const int64_t* places,
+                             const T* start, bool relu) const {
   const Cut batches =
       Cut::atMost(tiling.rows.parts, std::max<int64_t>(1, blockNumbers / (tiling.rows.length(0) * terms.total + 1)));
   const Cut bands = Cut::atMost(rows.count(), std::max<int64_t>(1, bandNumbers / terms.row));
+  const int64_t most = tiling.columns.length(tiling.columns.parts - 1);
+  const int64_t bandRows = bands.length(bands.parts - 1);
+  Column* columns = convScratch<Column, ConvScratch::columns>(bandRows * outVectors_);
+  for (int64_t row = 0; row < bandRows; row++) {
+    for (int64_t vector = 0; vector < outVectors_; vector++) {
+      const int64_t x = vector * kernels_.lanes;
+      columns[row * outVectors_ + vector] = {row * terms.shift + x, row * outRow + x};
+    }
+  }
   Product<T> product{};
+  product.source = source;
   product.length = terms.length;
+  product.steps = steps;
   product.relu = relu;
-  product.step = terms.step == 0 ? source.plane : terms.step;
-  const auto multiplyRow = [&](int64_t row, int64_t part) {
+  const auto multiplyRows = [&](int64_t row, int64_t count, int64_t part) {
     const int64_t first = tiling.rows.begin(part);
     product.weights = packed + first * terms.total;
     product.places = places + first;
     product.start = start == nullptr ? nullptr : start + first;
     product.runs = terms.runs + terms.firstOfRow[row];
     product.runCount = terms.firstOfRow[row + 1] - terms.firstOfRow[row];
+    product.out = out + row * outRow;
+    const Cut tiles = Cut::atMost(count * outVectors_, most);
     // From the right: what the backward pass adds to one pixel then comes in the order of the taps, however rows are
     // cut into tiles.
-    for (int64_t piece = tiling.columns.parts - 1; piece >= 0; piece--) {
-      const int64_t x = tiling.columns.begin(piece) * kernels_.lanes;
-      product.source = source.data + x;
-      product.out = out.data + row * outRow + x;
-      kernels_.product[static_cast<size_t>(tiling.rows.length(part) - 1)]
-                      [static_cast<size_t>(tiling.columns.length(piece) - 1)](product);
+    for (int64_t tile = tiles.parts - 1; tile >= 0; tile--) {
+      product.columns = columns + tiles.begin(tile);
+      kernels_.product[static_cast<size_t>(tiling.rows.length(part) - 1)][static_cast<size_t>(tiles.length(tile) - 1)](
+          product);
     }
   };
   for (int64_t batch = 0; batch < batches.parts; batch++) {
     for (int64_t band = 0; band < bands.parts; band++) {
+      const int64_t end = rows.begin + bands.end(band);
       for (int64_t part = batches.begin(batch); part < batches.end(batch); part++) {
-        for (int64_t row = bands.begin(band); row < bands.end(band); row++) multiplyRow(rows.begin + row, part);
+        for (int64_t row = rows.begin + bands.begin(band); row < end;) {
+          const int64_t count = std::min(terms.alike[row], end - row);
+          multiplyRows(row, count, part);
+          row += count;
+        }
       }
     }
   }
@@ -148,11 +188,8 @@ void DirectConv<T>::multiply(const Tiling& tiling, const Terms& terms, ConvView<
 
 template <class T>
 ConvForward<T>::ConvForward(const ConvGeometry& geometry, int64_t batch) : DirectConv<T>(geometry, batch) {
-  tiling_ = this->chooseTiling(g_.groupOutputs(), Kernels<T>::mostRows, outVectors_, Kernels<T>::mostVectors);
-  // Runs go through the channels or, where there is but one, along the taps of a row.
-  const bool alongTaps = g_.groupChannels() == 1 && g_.stride[1] == 1;
-  const int64_t runsInRow = alongTaps ? 1 : g_.kernel[1];
-  Run* runs = convScratch<Run, ConvScratch::runs>(g_.outHeight * g_.kernel[0] * runsInRow);
+  // A run goes along the taps of a row, and at each through the channels.
+  Run* runs = convScratch<Run, ConvScratch::runs>(g_.outHeight * g_.kernel[0]);
   int64_t* firstOfRow = convScratch<int64_t, ConvScratch::firstOfRow>(g_.outHeight + 1);
   int64_t count = 0;
   for (int64_t y = 0; y < g_.outHeight; y++) {
@@ -160,19 +197,18 @@ ConvForward<T>::ConvForward(const ConvGeometry& geometry, int64_t batch) : Direc
     for (int64_t ky = 0; ky < g_.kernel[0]; ky++) {
       const int64_t row = y * g_.stride[0] + ky * g_.dilation[0] - g_.padding[0];
       if (row < 0 || row >= g_.height) continue;  // taps above or below the image have no terms
-      for (int64_t kx = 0; kx < runsInRow; kx++) {
-        runs[count++] = {row * image_.row() + image_.place(kx * g_.dilation[1]),
-                         (ky * g_.kernel[1] + kx) * g_.groupChannels()};
-      }
+      runs[count++] = {row * image_.row(), ky * g_.kernel[1] * g_.groupChannels()};
     }
   }
   firstOfRow[g_.outHeight] = count;
-  terms_ = {.runs = runs,
-            .firstOfRow = firstOfRow,
-            .length = alongTaps ? g_.kernel[1] : g_.groupChannels(),
-            .step = alongTaps ? image_.place(g_.dilation[1]) : 0,
-            .total = g_.taps(),
-            .row = g_.groupChannels() * g_.stride[0] * image_.row()};
+  const int64_t shift = g_.stride[0] * image_.row();
+  terms_ = this->termsOf(runs, firstOfRow, g_.outHeight,
+                         {.length = g_.kernel[1] * g_.groupChannels(),
+                          .total = g_.taps(),
+                          .row = g_.groupChannels() * shift,
+                          .shift = shift});
+  tiling_ = this->chooseTiling(g_.groupOutputs(), Kernels<T>::mostRows, this->vectorsOf(terms_, g_.outHeight),
+                               Kernels<T>::mostVectors, terms_.total);
   T* zeros = convScratch<T, ConvScratch::zeros>(g_.groupOutputs());
   std::fill_n(zeros, g_.groupOutputs(), T{0});
   zeros_ = zeros;
@@ -202,14 +238,19 @@ void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const 
   T* imageScratch = convScratch<T, ConvScratch::image>(image_.size(g_.groupChannels(), imageRows));
   T* outScratch = convScratch<T, ConvScratch::out>(out_.size(g_.groupOutputs(), outRows));
   int64_t* places = convScratch<int64_t, ConvScratch::places>(g_.groupOutputs());
+  int64_t* steps = convScratch<int64_t, ConvScratch::termSteps>(terms_.length);
   for (int64_t group = 0; group < g_.groups; group++) {
     T* out = outs + group * g_.outSize() / g_.groups;
     const auto source = image_.read(images + group * g_.imageSize() / g_.groups, g_.imageSize(), count,
                                     g_.groupChannels(), imageRows, ConvLayout<T>::Across::channels, imageScratch);
     const auto target = out_.open(out, g_.groupOutputs(), outRows, outScratch);
     for (int64_t output = 0; output < g_.groupOutputs(); output++) places[output] = output * target.plane;
-    this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, outRows, target, out_.row(),
-                   places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs(), relu);
+    for (int64_t term = 0; term < terms_.length; term++) {
+      const int64_t kx = term / g_.groupChannels();
+      steps[term] = image_.place(kx * g_.dilation[1]) + term % g_.groupChannels() * source.plane;
+    }
+    this->multiply(tiling_, terms_, source.data, steps, packed + group * g_.weightSize() / g_.groups, outRows,
+                   target.data, out_.row(), places, bias == nullptr ? zeros_ : bias + group * g_.groupOutputs(), relu);
     out_.close(target, out, g_.outSize(), count, g_.groupOutputs(), outRows);
   }
 }
@@ -218,8 +259,6 @@ void ConvForward<T>::run(const T* images, int64_t count, const T* packed, const 
 
 template <class T>
 ConvBackward<T>::ConvBackward(const ConvGeometry& geometry, int64_t batch) : DirectConv<T>(geometry, batch) {
-  tiling_ =
-      this->chooseTiling(g_.groupChannels() * g_.kernel[1], Kernels<T>::mostRows, outVectors_, Kernels<T>::mostVectors);
   Run* runs = convScratch<Run, ConvScratch::runs>(g_.height * g_.kernel[0]);
   int64_t* firstOfRow = convScratch<int64_t, ConvScratch::firstOfRow>(g_.height + 1);
   int64_t count = 0;
@@ -232,12 +271,13 @@ ConvBackward<T>::ConvBackward(const ConvGeometry& geometry, int64_t batch) : Dir
     }
   }
   firstOfRow[g_.height] = count;
-  terms_ = {.runs = runs,
-            .firstOfRow = firstOfRow,
-            .length = g_.groupOutputs(),
-            .step = 0,
-            .total = g_.kernel[0] * g_.groupOutputs(),
-            .row = g_.groupOutputs() * out_.row()};
+  terms_ = this->termsOf(runs, firstOfRow, g_.height,
+                         {.length = g_.groupOutputs(),
+                          .total = g_.kernel[0] * g_.groupOutputs(),
+                          .row = g_.groupOutputs() * out_.row(),
+                          .shift = out_.row()});
+  tiling_ = this->chooseTiling(g_.groupChannels() * g_.kernel[1], Kernels<T>::mostRows,
+                               this->vectorsOf(terms_, g_.height), Kernels<T>::mostVectors, terms_.total);
 }
 
 template <class T>
@@ -266,6 +306,7 @@ void ConvBackward<T>::run(const T* cotangents, int64_t count, const T* packed, T
   T* imageScratch = convScratch<T, ConvScratch::image>(image_.size(g_.groupChannels(), imageRows));
   T* outScratch = convScratch<T, ConvScratch::out>(out_.size(g_.groupOutputs(), outRows));
   int64_t* places = convScratch<int64_t, ConvScratch::places>(g_.groupChannels() * g_.kernel[1]);
+  int64_t* steps = convScratch<int64_t, ConvScratch::termSteps>(terms_.length);
   for (int64_t group = 0; group < g_.groups; group++) {
     T* image = images + group * g_.imageSize() / g_.groups;
     const auto source = out_.read(cotangents + group * g_.outSize() / g_.groups, g_.outSize(), count, g_.groupOutputs(),
@@ -276,8 +317,9 @@ void ConvBackward<T>::run(const T* cotangents, int64_t count, const T* packed, T
       const int64_t kx = row / g_.groupChannels();
       places[row] = row % g_.groupChannels() * target.plane + image_.place(kx * g_.dilation[1]);
     }
-    this->multiply(tiling_, terms_, source, packed + group * g_.weightSize() / g_.groups, imageRows, target,
-                   image_.row(), places, nullptr, false);
+    for (int64_t output = 0; output < g_.groupOutputs(); output++) steps[output] = output * source.plane;
+    this->multiply(tiling_, terms_, source.data, steps, packed + group * g_.weightSize() / g_.groups, imageRows,
+                   target.data, image_.row(), places, nullptr, false);
     image_.close(target, image, g_.imageSize(), count, g_.groupChannels(), imageRows);
   }
 }
@@ -340,7 +382,8 @@ void ConvCorrelation<T>::runBlock(const T* images, int64_t channels, const T* co
     places[tap] = channel * g_.kernel[0] * g_.kernel[1] + kx;
   }
   const TapRow* tapRows = findTapRows(source.set, cotangent.set, sets, outRows);
-  const Tiling tiling = this->chooseTiling(outputs, Kernels<T>::mostOutputs, tapCount, Kernels<T>::mostTaps);
+  const Tiling tiling = this->chooseTiling(outputs, Kernels<T>::mostOutputs, tapCount, Kernels<T>::mostTaps,
+                                           sets * outRows.count() * outVectors_);
   for (int64_t row = 0; row < tiling.rows.parts; row++) {
     for (int64_t ky = 0; ky < g_.kernel[0]; ky++) {
       for (int64_t column = 0; column < tiling.columns.parts; column++) {

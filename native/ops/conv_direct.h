@@ -55,9 +55,10 @@ struct Terms {
   const Run* runs;
   const int64_t* firstOfRow;  // and, after the last row, how many there are
   int64_t length;             // of each run
-  int64_t step;               // from one term of a run to the next; 0 to go from channel to channel
   int64_t total;              // of a row with all its runs
   int64_t row;                // numbers that the terms of one row have and those of the row before do not
+  int64_t shift;              // from where the terms of one row lie to where those of the next do
+  const int64_t* alike;       // how many rows from each on, itself among them, have its terms, each `shift` further
 };
 
 /**
@@ -77,13 +78,17 @@ class DirectConv {
   [[nodiscard]] int64_t packedSize() const { return g_.weightSize(); }
 
  protected:
-  [[nodiscard]] Tiling chooseTiling(int64_t rows, int mostRows, int64_t columns, int mostColumns) const;
+  [[nodiscard]] Tiling chooseTiling(int64_t rows, int mostRows, int64_t columns, int mostColumns, int64_t terms) const;
   /** The rows of the image under rows of the output, and the rows of the output over rows of the image. */
   [[nodiscard]] RowRange imageRowsOf(RowRange outRows) const;
   [[nodiscard]] RowRange outRowsOf(RowRange imageRows) const;
 
-  void multiply(const Tiling& tiling, const Terms& terms, ConvView<const T*> source, const T* packed, RowRange rows,
-                ConvView<T*> out, int64_t outRow, const int64_t* places, const T* start, bool relu) const;
+  /** The terms of `rows` rows with these runs. */
+  static Terms termsOf(const Run* runs, const int64_t* firstOfRow, int64_t rows, Terms more);
+  /** Vectors of the rows that are worked on together. */
+  [[nodiscard]] int64_t vectorsOf(const Terms& terms, int64_t rows) const;
+  void multiply(const Tiling& tiling, const Terms& terms, const T* source, const int64_t* steps, const T* packed,
+                RowRange rows, T* out, int64_t outRow, const int64_t* places, const T* start, bool relu) const;
 
   ConvGeometry g_;
   const Kernels<T>& kernels_;
@@ -112,7 +117,7 @@ class ConvForward : public DirectConv<T> {
   using DirectConv<T>::image_;
   using DirectConv<T>::out_;
 
-  Tiling tiling_;  // outputs by vectors of a row
+  Tiling tiling_;  // outputs by vectors of rows
   Terms terms_;
   const T* zeros_;
 };
@@ -137,7 +142,7 @@ class ConvBackward : public DirectConv<T> {
   using DirectConv<T>::image_;
   using DirectConv<T>::out_;
 
-  Tiling tiling_;  // channels and taps in x, by vectors of a row
+  Tiling tiling_;  // channels and taps in x, by vectors of rows
   Terms terms_;
 };
 

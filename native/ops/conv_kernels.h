@@ -11,16 +11,21 @@
  */
 namespace sparring {
 
-/** `length` terms, whose pixels begin at `source` and whose weights are the panel's from number `first` on. */
+/** Terms that follow each other: from `source` their pixels lie, and their weights are the panel's from number `first` on. */
 struct Run {
   int64_t source;
   int64_t first;
 };
 
+/** Where a vector of pixels lies, in the source and in what comes of it. */
+struct Column {
+  int64_t source;
+  int64_t out;
+};
+
 /**
- * out[r][x] (+)= sum of weight[term][r] * source[term][x], for a tile of rows r and neighbouring pixels x. The terms are
- * those of `runs`; from one to the next within a run, the pixels are `step` apart and the weights as many as the tile
- * has rows.
+ * out[r][x] (+)= sum of weight[term][r] * source[term][x], for a tile of rows r and vectors of pixels x. The terms are
+ * those of `runs`, `length` each; their weights are as many numbers apart as the tile has rows.
  */
 template <class T>
 struct Product {
@@ -28,11 +33,13 @@ struct Product {
   const Run* runs;
   int64_t runCount;
   int64_t length;
-  int64_t step;
+  /** Where the pixels of a run's terms lie, from where the run's do. */
+  const int64_t* steps;
   const T* weights;
   T* out;
   /** Where each row's pixels are in `out`. */
   const int64_t* places;
+  const Column* columns;
   /** What each row's sums start from; null to start from what is in `out`. */
   const T* start;
   /** Whether sums that are negative become 0: relu. */

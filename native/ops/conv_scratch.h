@@ -29,6 +29,9 @@ enum class ConvScratch {
   windows,
   runs,
   firstOfRow,
+  alike,
+  termSteps,
+  columns,
   zeros,
   parts,  // by the calling thread, for all
   part,   // by each thread, a sum to be added to another
