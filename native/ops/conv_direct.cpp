@@ -30,6 +30,21 @@ void packParts(const Cut& rows, int64_t terms, T* packed, Value value) {
   }
 }
 
+/** For each row, how many from there on have the same runs of terms, each `shift` further than the row before. */
+const int64_t* findAlike(const Run* runs, const int64_t* firstOfRow, int64_t rows, int64_t shift) {
+  int64_t* alike = convScratch<int64_t, ConvScratch::alike>(rows);
+  const auto follows = [&](const Run& run, const Run& next) {
+    return next.source == run.source + shift && next.first == run.first;
+  };
+  for (int64_t row = rows - 1; row >= 0; row--) {
+    const Run* begin = runs + firstOfRow[row];
+    const Run* end = runs + firstOfRow[row + 1];
+    const bool isLike = row + 1 < rows && std::equal(begin, end, end, runs + firstOfRow[row + 2], follows);
+    alike[row] = isLike ? alike[row + 1] + 1 : 1;
+  }
+  return alike;
+}
+
 }  // namespace
 
 // ---- what the three have in common ------------------------------------------------------------------------------
@@ -102,23 +117,6 @@ RowRange DirectConv<T>::outRowsOf(RowRange imageRows) const {
   const int64_t end = floorDivide(imageRows.end - 1 + g_.padding[0], g_.stride[0]) + 1;
   const int64_t first = std::clamp<int64_t>(begin, 0, g_.outHeight);
   return {first, std::clamp<int64_t>(end, first, g_.outHeight)};
-}
-
-template <class T>
-Terms DirectConv<T>::termsOf(const Run* runs, const int64_t* firstOfRow, int64_t rows, Terms more) {
-  int64_t* alike = convScratch<int64_t, ConvScratch::alike>(rows);
-  for (int64_t row = rows - 1; row >= 0; row--) {
-    const auto follows = [&](const Run& run, const Run& next) {
-      return next.source == run.source + more.shift && next.first == run.first;
-    };
-    const bool isLike = row + 1 < rows && std::equal(runs + firstOfRow[row], runs + firstOfRow[row + 1],
-                                                     runs + firstOfRow[row + 1], runs + firstOfRow[row + 2], follows);
-    alike[row] = isLike ? alike[row + 1] + 1 : 1;
-  }
-  more.runs = runs;
-  more.firstOfRow = firstOfRow;
-  more.alike = alike;
-  return more;
 }
 
 template <class T>
@@ -202,11 +200,13 @@ ConvForward<T>::ConvForward(const ConvGeometry& geometry, int64_t batch) : Direc
   }
   firstOfRow[g_.outHeight] = count;
   const int64_t shift = g_.stride[0] * image_.row();
-  terms_ = this->termsOf(runs, firstOfRow, g_.outHeight,
-                         {.length = g_.kernel[1] * g_.groupChannels(),
-                          .total = g_.taps(),
-                          .row = g_.groupChannels() * shift,
-                          .shift = shift});
+  terms_ = {.runs = runs,
+            .firstOfRow = firstOfRow,
+            .length = g_.kernel[1] * g_.groupChannels(),
+            .total = g_.taps(),
+            .row = g_.groupChannels() * shift,
+            .shift = shift,
+            .alike = findAlike(runs, firstOfRow, g_.outHeight, shift)};
   tiling_ = this->chooseTiling(g_.groupOutputs(), Kernels<T>::mostRows, this->vectorsOf(terms_, g_.outHeight),
                                Kernels<T>::mostVectors, terms_.total);
   T* zeros = convScratch<T, ConvScratch::zeros>(g_.groupOutputs());
@@ -271,11 +271,13 @@ ConvBackward<T>::ConvBackward(const ConvGeometry& geometry, int64_t batch) : Dir
     }
   }
   firstOfRow[g_.height] = count;
-  terms_ = this->termsOf(runs, firstOfRow, g_.height,
-                         {.length = g_.groupOutputs(),
-                          .total = g_.kernel[0] * g_.groupOutputs(),
-                          .row = g_.groupOutputs() * out_.row(),
-                          .shift = out_.row()});
+  terms_ = {.runs = runs,
+            .firstOfRow = firstOfRow,
+            .length = g_.groupOutputs(),
+            .total = g_.kernel[0] * g_.groupOutputs(),
+            .row = g_.groupOutputs() * out_.row(),
+            .shift = out_.row(),
+            .alike = findAlike(runs, firstOfRow, g_.height, out_.row())};
   tiling_ = this->chooseTiling(g_.groupChannels() * g_.kernel[1], Kernels<T>::mostRows,
                                this->vectorsOf(terms_, g_.height), Kernels<T>::mostVectors, terms_.total);
 }

@@ -83,9 +83,7 @@ class DirectConv {
   [[nodiscard]] RowRange imageRowsOf(RowRange outRows) const;
   [[nodiscard]] RowRange outRowsOf(RowRange imageRows) const;
 
-  /** The terms of `rows` rows with these runs. */
-  static Terms termsOf(const Run* runs, const int64_t* firstOfRow, int64_t rows, Terms more);
-  /** Vectors of the rows that are worked on together. */
+  /** Vectors of the rows, of so many, that are worked on together. */
   [[nodiscard]] int64_t vectorsOf(const Terms& terms, int64_t rows) const;
   void multiply(const Tiling& tiling, const Terms& terms, const T* source, const int64_t* steps, const T* packed,
                 RowRange rows, T* out, int64_t outRow, const int64_t* places, const T* start, bool relu) const;

@@ -513,6 +513,13 @@ double differenceOfProducts(const Kernels<T>& kernels, int rows, int vectors, bo
   const int64_t width = vectors * kernels.lanes;
   const int64_t step = width + 5;
   const std::vector<Run> runs{{1, 0}, {2, length * 1}};
+  const std::vector<int64_t> steps{0, 2 * step, step};
+  // The last vector lies in front of the others.
+  std::vector<Column> columns;
+  for (int v = 0; v < vectors; v++) {
+    const int64_t place = (v + 1) % vectors * kernels.lanes;
+    columns.push_back({place, place});
+  }
   const auto random = [](int64_t size, uint32_t seed) {
     const DType dtype = sizeof(T) == 4 ? DType::float32 : DType::float64;
     return randomTensor({size}, dtype, seed);
@@ -530,7 +537,7 @@ double differenceOfProducts(const Kernels<T>& kernels, int rows, int vectors, bo
       for (const Run& run : runs) {
         for (int64_t term = 0; term < length; term++) {
           sum += static_cast<double>(weights.data<T>()[(run.first + term) * rows + r]) *
-                 static_cast<double>(source.data<T>()[run.source + term * step + x]);
+                 static_cast<double>(source.data<T>()[run.source + steps[static_cast<size_t>(term)] + x]);
         }
       }
       expected[static_cast<size_t>(r * width + x)] = sum;
@@ -541,10 +548,11 @@ double differenceOfProducts(const Kernels<T>& kernels, int rows, int vectors, bo
        .runs = runs.data(),
        .runCount = 2,
        .length = length,
-       .step = step,
+       .steps = steps.data(),
        .weights = weights.data<T>(),
        .out = out.data<T>(),
        .places = places.data(),
+       .columns = columns.data(),
        .start = started ? start.data<T>() : nullptr,
        .relu = false});
   double difference = 0;
@@ -595,6 +603,32 @@ double differenceOfCorrelations(const Kernels<T>& kernels, int rows, int taps) {
 }
 
 template <class T>
+double differenceOfRunSums(const Kernels<T>& kernels, int64_t length) {
+  const DType dtype = sizeof(T) == 4 ? DType::float32 : DType::float64;
+  const std::vector<int64_t> places{5, 0, 3};
+  const Tensor factors = randomTensor({3}, dtype, 1);
+  const Tensor source = randomTensor({length + 5}, dtype, 2);
+  const Tensor to = randomTensor({length + 1}, dtype, 3);
+  std::vector<double> expected = valuesOf(to);
+  for (size_t k = 0; k < places.size(); k++) {
+    for (int64_t i = 0; i < length; i++) {
+      expected[static_cast<size_t>(i)] +=
+          static_cast<double>(factors.data<T>()[k]) * static_cast<double>(source.data<T>()[places[k] + i]);
+    }
+  }
+  kernels.runSum[static_cast<size_t>((length - 1) / kernels.lanes)]({.factors = factors.data<T>(),
+                                                                     .places = places.data(),
+                                                                     .count = 3,
+                                                                     .source = source.data<T>(),
+                                                                     .to = to.data<T>(),
+                                                                     .length = length});
+  double difference = 0;
+  for (size_t i = 0; i < expected.size(); i++)
+    difference = std::max(difference, std::abs(valuesOf(to)[i] - expected[i]));
+  return difference;
+}
+
+template <class T>
 void checkKernels(double tolerance) {
   for (const Kernels<T>* kernels : kernelsOfMachine<T>()) {
     for (int rows = 1; rows <= Kernels<T>::mostRows; rows++) {
@@ -610,6 +644,9 @@ void checkKernels(double tolerance) {
         if (rows * taps > kernels->sums) continue;
         CHECK(differenceOfCorrelations(*kernels, rows, taps) < tolerance);
       }
+    }
+    for (int64_t length = kernels->lanes; length <= Kernels<T>::mostRun * kernels->lanes; length++) {
+      CHECK(differenceOfRunSums(*kernels, length) < tolerance);
     }
   }
 }
