@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace sparring {
 
@@ -18,7 +19,8 @@ namespace {
 
 template <class T>
 void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  for (int64_t row = 0; row < m && (start != nullptr || k == 0); row++) {
+  const bool hasVector = m == 1 || n == 1;
+  for (int64_t row = 0; row < m && (start != nullptr || k == 0 || hasVector); row++) {
     if (start != nullptr) {
       std::copy_n(start, n, c + row * cStride);
     } else {
@@ -26,11 +28,26 @@ void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T
     }
   }
   if (m == 0 || n == 0 || k == 0) return;
-  const T beta = start == nullptr ? T{0} : T{1};
+  const T beta = start == nullptr && !hasVector ? T{0} : T{1};
   const auto transA = a.transposed ? CblasTrans : CblasNoTrans;
   const auto transB = b.transposed ? CblasTrans : CblasNoTrans;
   const auto length = [](int64_t value) { return static_cast<blasint>(value); };
-  if constexpr (sizeof(T) == sizeof(float)) {
+  // A matrix that meets a vector is read once as it lies; a product of matrices would turn it into tiles first.
+  if (hasVector) {
+    const Matrix<T> matrix = n == 1 ? a : Matrix<T>{b.data, b.stride, !b.transposed};
+    const Matrix<T> vector = n == 1 ? Matrix<T>{b.data, b.stride, !b.transposed} : a;
+    const auto [rows, columns] = matrix.transposed ? std::pair(k, m * n) : std::pair(m * n, k);
+    const auto trans = matrix.transposed ? CblasTrans : CblasNoTrans;
+    const int64_t step = vector.transposed ? vector.stride : 1;
+    const int64_t outStep = n == 1 ? cStride : 1;
+    if constexpr (sizeof(T) == sizeof(float)) {
+      cblas_sgemv(CblasRowMajor, trans, length(rows), length(columns), 1, matrix.data, length(matrix.stride),
+                  vector.data, length(step), beta, c, length(outStep));
+    } else {
+      cblas_dgemv(CblasRowMajor, trans, length(rows), length(columns), 1, matrix.data, length(matrix.stride),
+                  vector.data, length(step), beta, c, length(outStep));
+    }
+  } else if constexpr (sizeof(T) == sizeof(float)) {
     cblas_sgemm(CblasRowMajor, transA, transB, length(m), length(n), length(k), 1, a.data, length(a.stride), b.data,
                 length(b.stride), beta, c, length(cStride));
   } else {
