@@ -1,8 +1,6 @@
 /** Whether steps that are all alike go on asking for memory. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import * as models from '../nn/models.js';
-import { median } from './harness.js';
+import { collectGarbage, median } from './harness.js';
 import { native } from '../native.js';
 import { add, mul, sum, uniform, zeros } from '../tensor/ops.js';
 import { memory, scope } from '../tensor/scope.js';
@@ -10,12 +8,6 @@ import type { Tensor } from '../tensor/tensor.js';
 import { normal } from '../training/normal.js';
 import type { Study, StudyOptions } from './study.js';
 import { updatePlan } from './update.js';
-
-/** Collects garbage: until then the heap holds what is long forgotten, and grows as it pleases. */
-function collector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
-}
 
 /**
  * By how many bytes a step the process may grow and still be called as large. Code is compiled, and pages are given and taken,
@@ -47,13 +39,12 @@ export async function allocation(
   };
   const rows: Study['rows'] = [];
   const findings: string[] = [];
-  const collect = collector();
   const engine = (): Record<'tensors' | 'bytes' | 'allocations', number> => {
     const { tensors, bytes, allocations } = memory();
     return { tensors, bytes, allocations };
   };
   const resident = (): Record<keyof typeof allowances, number> => {
-    collect();
+    collectGarbage();
     const { rss, heapTotal, heapUsed } = process.memoryUsage();
     return { objects: heapUsed, outside: rss - heapTotal };
   };

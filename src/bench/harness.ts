@@ -1,4 +1,6 @@
 /** Times workloads with the `benchmark` library and gives medians, in the form that the peers' programs print. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import Benchmark from 'benchmark';
 import type { PlanStep } from '../tensor/plan.js';
 
@@ -65,8 +67,15 @@ function measure(name: string, run: () => unknown, seconds: number, minSamples: 
   });
 }
 
+/** Collects JavaScript's garbage: until then the heap holds what is long forgotten, and grows as it pleases. */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
 /** Milliseconds that a workload runs before it is timed. */
 const warmUp = 500;
+
 
 /** Warms a workload up and times it for about `seconds`. */
 export async function time(
@@ -75,11 +84,12 @@ export async function time(
 ): Promise<Timing> {
   const { run, dispose } = await prepare(given);
   try {
+    // Or V8 would clear up after what was prepared, on threads of its own, while the repetitions are timed.
+    collectGarbage();
     const started = performance.now();
     const passed = (): number => performance.now() - started;
     await run();
     const first = passed();
-    // V8 may still be clearing up after what was prepared, on threads of its own.
     for (let warm = 1; (warm < 3 && passed() < 1000) || passed() < warmUp; warm++) await run();
     // What takes long is not disturbed by what is short, and rounds repeat it anyway.
     const samples = await measure(name, run, seconds, first > 10_000 * seconds ? 1 : 3);
