@@ -76,7 +76,6 @@ export function collectGarbage(): void {
 /** Milliseconds that a workload runs before it is timed. */
 const warmUp = 500;
 
-
 /** Warms a workload up and times it for about `seconds`. */
 export async function time(
   { name, items, flops, prepare }: Workload,
