@@ -15,12 +15,13 @@ namespace {
   return true;
 }();
 
+blasint length(int64_t value) { return static_cast<blasint>(value); }
+
 }  // namespace
 
 template <class T>
 void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  const bool hasVector = m == 1 || n == 1;
-  for (int64_t row = 0; row < m && (start != nullptr || k == 0 || hasVector); row++) {
+  for (int64_t row = 0; row < m && (start != nullptr || k == 0); row++) {
     if (start != nullptr) {
       std::copy_n(start, n, c + row * cStride);
     } else {
@@ -28,26 +29,10 @@ void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T
     }
   }
   if (m == 0 || n == 0 || k == 0) return;
-  const T beta = start == nullptr && !hasVector ? T{0} : T{1};
+  const T beta = start == nullptr ? T{0} : T{1};
   const auto transA = a.transposed ? CblasTrans : CblasNoTrans;
   const auto transB = b.transposed ? CblasTrans : CblasNoTrans;
-  const auto length = [](int64_t value) { return static_cast<blasint>(value); };
-  // A matrix that meets a vector is read once as it lies; a product of matrices would turn it into tiles first.
-  if (hasVector) {
-    const Matrix<T> matrix = n == 1 ? a : Matrix<T>{b.data, b.stride, !b.transposed};
-    const Matrix<T> vector = n == 1 ? Matrix<T>{b.data, b.stride, !b.transposed} : a;
-    const auto [rows, columns] = matrix.transposed ? std::pair(k, m * n) : std::pair(m * n, k);
-    const auto trans = matrix.transposed ? CblasTrans : CblasNoTrans;
-    const int64_t step = vector.transposed ? vector.stride : 1;
-    const int64_t outStep = n == 1 ? cStride : 1;
-    if constexpr (sizeof(T) == sizeof(float)) {
-      cblas_sgemv(CblasRowMajor, trans, length(rows), length(columns), 1, matrix.data, length(matrix.stride),
-                  vector.data, length(step), beta, c, length(outStep));
-    } else {
-      cblas_dgemv(CblasRowMajor, trans, length(rows), length(columns), 1, matrix.data, length(matrix.stride),
-                  vector.data, length(step), beta, c, length(outStep));
-    }
-  } else if constexpr (sizeof(T) == sizeof(float)) {
+  if constexpr (sizeof(T) == sizeof(float)) {
     cblas_sgemm(CblasRowMajor, transA, transB, length(m), length(n), length(k), 1, a.data, length(a.stride), b.data,
                 length(b.stride), beta, c, length(cStride));
   } else {
@@ -56,8 +41,31 @@ void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T
   }
 }
 
+template <class T>
+void blasGemv(int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c) {
+  if (start != nullptr) {
+    std::copy_n(start, n, c);
+  } else {
+    std::fill_n(c, n, T{0});
+  }
+  if (n == 0 || k == 0) return;
+  // The matrix is b transposed, or as it lies in memory.
+  const auto trans = b.transposed ? CblasNoTrans : CblasTrans;
+  const auto [rows, columns] = b.transposed ? std::pair(n, k) : std::pair(k, n);
+  const int64_t step = a.transposed ? a.stride : 1;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    cblas_sgemv(CblasRowMajor, trans, length(rows), length(columns), 1, b.data, length(b.stride), a.data, length(step),
+                1, c, 1);
+  } else {
+    cblas_dgemv(CblasRowMajor, trans, length(rows), length(columns), 1, b.data, length(b.stride), a.data, length(step),
+                1, c, 1);
+  }
+}
+
 template void blasGemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, const float*, float*, int64_t);
 template void blasGemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, const double*, double*, int64_t);
+template void blasGemv(int64_t, int64_t, Matrix<float>, Matrix<float>, const float*, float*);
+template void blasGemv(int64_t, int64_t, Matrix<double>, Matrix<double>, const double*, double*);
 
 BlasInfo blasInfo() {
   const int parallel = openblas_get_parallel();

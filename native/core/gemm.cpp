@@ -146,39 +146,41 @@ void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Ma
 
 namespace {
 
+template <class T>
+using Multiply = void (*)(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c,
+                          int64_t cStride);
+
 /**
- * Our kernels, or null where OpenBLAS computes a product: on machines that we have none for, and where a vector meets a
- * matrix along its rows. Nothing of the matrix is then read twice, and to turn it for tiles takes longer than to add up each
- * row as it lies.
+ * How products of that form are computed: by our kernels, or by OpenBLAS on machines that we have none for and where one
+ * side is a vector. A vector that meets a matrix along its rows reads nothing of it twice, and to turn it for tiles takes
+ * longer than to add up each row as it lies.
  */
 template <class T>
-const GemmKernels<T>* kernelsOf(int64_t m, int64_t n, bool transposedB) {
-  return n == 1 || (m == 1 && transposedB) ? nullptr : gemmKernels<T>();
-}
-
-template <class T>
-void multiply(const GemmKernels<T>* kernels, int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start,
-              T* c, int64_t cStride) {
-  if (kernels == nullptr) {
-    blasGemm(m, n, k, a, b, start, c, cStride);
-  } else {
-    gemmWith(*kernels, m, n, k, a, b, start, c, cStride);
+Multiply<T> multiplyFor(int64_t m, int64_t n, bool transposedB) {
+  if (m == 1 && (transposedB || gemmKernels<T>() == nullptr)) {
+    return [](int64_t, int64_t columns, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t) {
+      blasGemv(columns, k, a, b, start, c);
+    };
   }
+  if (n == 1 || gemmKernels<T>() == nullptr) return blasGemm<T>;
+  return [](int64_t rows, int64_t columns, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
+    gemmWith(*gemmKernels<T>(), rows, columns, k, a, b, start, c, cStride);
+  };
 }
 
 }  // namespace
 
 template <class T>
 void gemmSerial(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  multiply(kernelsOf<T>(m, n, b.transposed), m, n, k, a, b, start, c, cStride);
+  multiplyFor<T>(m, n, b.transposed)(m, n, k, a, b, start, c, cStride);
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
   // Chosen before the split, which may leave a thread a single row.
-  const GemmKernels<T>* kernels = kernelsOf<T>(m, n, b.transposed);
+  const Multiply<T> multiply = multiplyFor<T>(m, n, b.transposed);
   if (m * n * k < parallelWork || threadCount() == 1) {
-    multiply(kernels, m, n, k, a, b, start, c, cStride);
+    multiply(m, n, k, a, b, start, c, cStride);
     return;
   }
   // Rows or columns of the result, whichever is longer, in multiples that the kernels like.
@@ -189,10 +191,10 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* st
     const int64_t begin = beginUnit * unit;
     const int64_t end = std::min(endUnit * unit, length);
     if (byRows) {
-      multiply(kernels, end - begin, n, k, a.rowsFrom(begin), b, start, c + begin * cStride, cStride);
+      multiply(end - begin, n, k, a.rowsFrom(begin), b, start, c + begin * cStride, cStride);
     } else {
-      multiply(kernels, m, end - begin, k, a, b.columnsFrom(begin), start == nullptr ? nullptr : start + begin,
-               c + begin, cStride);
+      multiply(m, end - begin, k, a, b.columnsFrom(begin), start == nullptr ? nullptr : start + begin, c + begin,
+               cStride);
     }
   });
 }

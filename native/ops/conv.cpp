@@ -311,6 +311,10 @@ void runConv(Tensors in, Tensors out, const Attributes& attributes) {
 void runInputGrad(Tensors in, Tensors out, const Attributes& attributes) {
   if (out[0].size() == 0) return;
   const ConvGeometry g = geometryOf(out[0].shape(), in[1].shape(), attributes);
+  if (g.outputs == 0) {
+    std::memset(out[0].bytesData(), 0, out[0].bytes());
+    return;
+  }
   const Batches<2> batches(out[0].shape(), {in[0].shape().withoutLast(4), in[1].shape().withoutLast(4)});
   dispatchFloat(in[0].dtype(), [&](auto zero) {
     using T = decltype(zero);

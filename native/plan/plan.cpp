@@ -109,7 +109,7 @@ size_t place(std::vector<Buffer>& buffers) {
 }  // namespace
 
 Plan::Plan(std::vector<Instruction> calls, std::vector<Tensor> inputs, std::vector<Tensor> outputs)
-    : instructions_(fused(withoutDeadCalls(shared(std::move(calls), outputs), outputs), outputs)),
+    : instructions_(fused(withoutDeadCalls(shared(std::move(calls), inputs, outputs), outputs), outputs)),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)) {
   assignBuffers();

@@ -38,11 +38,16 @@ size_t hashOf(const Instruction& call) {
 
 }  // namespace
 
-std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vector<Tensor>& outputs) {
-  // What a caller is given, and what is written to, belongs to one call alone.
+std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vector<Tensor>& inputs,
+                                const std::vector<Tensor>& outputs) {
+  // What a caller is given, what is written to, and what a loop knows of belongs to one call alone.
   std::unordered_set<const Storage*> own;
   for (const Tensor& output : outputs) own.insert(output.storage().get());
   for (const Instruction& call : calls) {
+    if (call.loop != nullptr) {
+      own.insert(call.loop->count.storage().get());
+      own.insert(call.loop->rows.begin(), call.loop->rows.end());
+    }
     for (size_t index = 0; index < call.inputs.size(); index++) {
       if ((call.op->writesInputs & bit(static_cast<int>(index))) != 0) own.insert(call.inputs[index].storage().get());
     }
@@ -58,6 +63,10 @@ std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vecto
     }
     for (size_t index = 0; index < call.inputs.size(); index++) {
       if ((call.op->writesInputs & bit(static_cast<int>(index))) != 0) written[call.inputs[index].storage().get()]++;
+    }
+    // A caller may hand in the very tensor that is written to.
+    if (call.op->writesInputs != 0) {
+      for (const Tensor& input : inputs) written[input.storage().get()]++;
     }
     // A loop makes its calls again with other numbers.
     const bool alone = call.loop != nullptr || call.op->writesInputs != 0 ||

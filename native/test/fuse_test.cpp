@@ -195,4 +195,28 @@ TEST(whatIsWrittenToIsNotShared) {
   CHECK(!sameBits(traced.replayed[0], traced.replayed[1]));
 }
 
+TEST(whatACallerHandsInMayBeWhatIsWrittenTo) {
+  const Tensor weight = randomTensor({3}, DType::float32, 1);
+  const Tensor gradient = randomTensor({3}, DType::float32, 2);
+  const Tensor velocity = ops::affine(weight, 0).tensor();
+  const Tensor rate = ops::full({}, 0.5, DType::float64).tensor();
+  const auto twice = [](const Value& x) { return ops::neg(ops::affine(x, 2)).tensor(); };
+  const Tensor before = twice(weight);
+  const Tensor input = Tensor::placeholder(weight.type());
+  std::vector<Instruction> calls;
+  std::vector<Tensor> outputs;
+  {
+    Trace trace;
+    outputs.push_back(twice(input));
+    call(findOp("sgdUpdate"), {weight, gradient, velocity, rate}, {{"momentum", 0.0}, {"weightDecay", 0.0}});
+    outputs.push_back(twice(input));
+    calls = trace.take();
+  }
+  Plan plan(std::move(calls), {input}, outputs);
+  const std::vector<Tensor> found = plan.run({weight});
+  CHECK(sameBits(found[0], before));
+  CHECK(sameBits(found[1], twice(weight)));
+  CHECK(!sameBits(found[0], found[1]));
+}
+
 }  // namespace

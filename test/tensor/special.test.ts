@@ -243,3 +243,21 @@ test('special: whole numbers', (t) => {
   t.deepEqual(ops.cast(tensor(Uint8Array.of(0, 255)), 'float32').toArray(), [0, 255]);
   t.end();
 });
+
+test('special: a convolution without outputs', (t) => {
+  const through = vjp((x: Tensor) => ops.conv2d(x, ops.zeros([0, 3, 3, 3])), ops.ones([2, 3, 6, 5]));
+  t.deepEqual(through.value.shape, [2, 0, 4, 3]);
+  const gradient = through.pullback(ops.zeros([2, 0, 4, 3]));
+  t.deepEqual([gradient.shape, ops.max(ops.abs(gradient)).item()], [[2, 3, 6, 5], 0], 'nothing comes back');
+  t.end();
+});
+
+test('special: products of one column give a row the same bits in any batch', (t) => {
+  const [rows, weight] = [ops.uniform([9, 257], { seed: 1 }), ops.uniform([1, 257], { seed: 2 })];
+  const whole = ops.linear(rows, weight).data();
+  for (let batch = 2; batch < 9; batch++) {
+    const last = ops.linear(ops.slice(rows, [9 - batch]), weight).data();
+    t.deepEqual(last, whole.slice(9 - batch), `the last ${batch}`);
+  }
+  t.end();
+});
