@@ -74,6 +74,7 @@ std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vecto
                                    [&](const Tensor& output) { return own.contains(output.storage().get()); });
     if (!alone) {
       std::vector<int> versions;
+      versions.reserve(call.inputs.size());
       for (const Tensor& input : call.inputs) versions.push_back(written[input.storage().get()]);
       const size_t hash = hashOf(call);
       const auto [begin, end] = made.equal_range(hash);
