@@ -3,7 +3,6 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace sparring {
 
@@ -41,31 +40,8 @@ void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T
   }
 }
 
-template <class T>
-void blasGemv(int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c) {
-  if (start != nullptr) {
-    std::copy_n(start, n, c);
-  } else {
-    std::fill_n(c, n, T{0});
-  }
-  if (n == 0 || k == 0) return;
-  // The matrix is b transposed, or as it lies in memory.
-  const auto trans = b.transposed ? CblasNoTrans : CblasTrans;
-  const auto [rows, columns] = b.transposed ? std::pair(n, k) : std::pair(k, n);
-  const int64_t step = a.transposed ? a.stride : 1;
-  if constexpr (sizeof(T) == sizeof(float)) {
-    cblas_sgemv(CblasRowMajor, trans, length(rows), length(columns), 1, b.data, length(b.stride), a.data, length(step),
-                1, c, 1);
-  } else {
-    cblas_dgemv(CblasRowMajor, trans, length(rows), length(columns), 1, b.data, length(b.stride), a.data, length(step),
-                1, c, 1);
-  }
-}
-
 template void blasGemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, const float*, float*, int64_t);
 template void blasGemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, const double*, double*, int64_t);
-template void blasGemv(int64_t, int64_t, Matrix<float>, Matrix<float>, const float*, float*);
-template void blasGemv(int64_t, int64_t, Matrix<double>, Matrix<double>, const double*, double*);
 
 BlasInfo blasInfo() {
   const int parallel = openblas_get_parallel();

@@ -11,10 +11,6 @@ namespace sparring {
 template <class T>
 void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride);
 
-/** The same for a single row of `a`: what it meets is read once as it lies, where a product of matrices would turn it into tiles first. */
-template <class T>
-void blasGemv(int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c);
-
 /** The BLAS in use, for `sparring info` and the result files. */
 struct BlasInfo {
   std::string config;

@@ -2,9 +2,9 @@
  * Matrix products.
  *
  * On x86-64 with AVX2 they are our own: every number of the result is a sum whose order depends on k alone, so that a row
- * is the same to the bit in any batch (of two or more, where `b` is transposed), on any number of threads, and in the
- * shapes of training they are faster than OpenBLAS's. Elsewhere OpenBLAS computes them, whose kernels are made for each
- * machine, and everywhere the products of a vector with the rows of a matrix.
+ * is the same to the bit in any batch, also alone, on any number of threads, and in the shapes of training they are faster
+ * than OpenBLAS's. Elsewhere OpenBLAS computes them, whose kernels are made for each machine, and everywhere those that
+ * give a single column.
  *
  * A block of `a` is packed into tiles of rows and stays in the second-level cache; the columns of `b` go by it in narrow
  * panels, each packed just before it is used, so that it is still in the nearest cache.
@@ -150,18 +150,9 @@ template <class T>
 using Multiply = void (*)(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c,
                           int64_t cStride);
 
-/**
- * How products of that form are computed: by our kernels, or by OpenBLAS on machines that we have none for and where one
- * side is a vector. A vector that meets a matrix along its rows reads nothing of it twice, and to turn it for tiles takes
- * longer than to add up each row as it lies.
- */
+/** How products with so many columns are computed: by our kernels, or by OpenBLAS where we have none, and for a single column. */
 template <class T>
-Multiply<T> multiplyFor(int64_t m, int64_t n, bool transposedB) {
-  if (m == 1 && (transposedB || gemmKernels<T>() == nullptr)) {
-    return [](int64_t, int64_t columns, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t) {
-      blasGemv(columns, k, a, b, start, c);
-    };
-  }
+Multiply<T> multiplyFor(int64_t n) {
   if (n == 1 || gemmKernels<T>() == nullptr) return blasGemm<T>;
   return [](int64_t rows, int64_t columns, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
     gemmWith(*gemmKernels<T>(), rows, columns, k, a, b, start, c, cStride);
@@ -172,13 +163,13 @@ Multiply<T> multiplyFor(int64_t m, int64_t n, bool transposedB) {
 
 template <class T>
 void gemmSerial(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  multiplyFor<T>(m, n, b.transposed)(m, n, k, a, b, start, c, cStride);
+  multiplyFor<T>(n)(m, n, k, a, b, start, c, cStride);
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  // Chosen before the split, which may leave a thread a single row.
-  const Multiply<T> multiply = multiplyFor<T>(m, n, b.transposed);
+  // Chosen before the split, which may leave a thread a single column.
+  const Multiply<T> multiply = multiplyFor<T>(n);
   if (m * n * k < parallelWork || threadCount() == 1) {
     multiply(m, n, k, a, b, start, c, cStride);
     return;
