@@ -14,8 +14,6 @@ namespace {
   return true;
 }();
 
-blasint length(int64_t value) { return static_cast<blasint>(value); }
-
 }  // namespace
 
 template <class T>
@@ -31,6 +29,7 @@ void blasGemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T
   const T beta = start == nullptr ? T{0} : T{1};
   const auto transA = a.transposed ? CblasTrans : CblasNoTrans;
   const auto transB = b.transposed ? CblasTrans : CblasNoTrans;
+  const auto length = [](int64_t value) { return static_cast<blasint>(value); };
   if constexpr (sizeof(T) == sizeof(float)) {
     cblas_sgemm(CblasRowMajor, transA, transB, length(m), length(n), length(k), 1, a.data, length(a.stride), b.data,
                 length(b.stride), beta, c, length(cStride));

@@ -146,32 +146,35 @@ void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Ma
 
 namespace {
 
+/** Our kernels, or null where OpenBLAS computes a product with so many columns: a single one, or where we have none. */
 template <class T>
-using Multiply = void (*)(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c,
-                          int64_t cStride);
+const GemmKernels<T>* kernelsOf(int64_t n) {
+  return n == 1 ? nullptr : gemmKernels<T>();
+}
 
-/** How products with so many columns are computed: by our kernels, or by OpenBLAS where we have none, and for a single column. */
 template <class T>
-Multiply<T> multiplyFor(int64_t n) {
-  if (n == 1 || gemmKernels<T>() == nullptr) return blasGemm<T>;
-  return [](int64_t rows, int64_t columns, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-    gemmWith(*gemmKernels<T>(), rows, columns, k, a, b, start, c, cStride);
-  };
+void multiply(const GemmKernels<T>* kernels, int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start,
+              T* c, int64_t cStride) {
+  if (kernels == nullptr) {
+    blasGemm(m, n, k, a, b, start, c, cStride);
+  } else {
+    gemmWith(*kernels, m, n, k, a, b, start, c, cStride);
+  }
 }
 
 }  // namespace
 
 template <class T>
 void gemmSerial(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
-  multiplyFor<T>(n)(m, n, k, a, b, start, c, cStride);
+  multiply(kernelsOf<T>(n), m, n, k, a, b, start, c, cStride);
 }
 
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start, T* c, int64_t cStride) {
   // Chosen before the split, which may leave a thread a single column.
-  const Multiply<T> multiply = multiplyFor<T>(n);
+  const GemmKernels<T>* kernels = kernelsOf<T>(n);
   if (m * n * k < parallelWork || threadCount() == 1) {
-    multiply(m, n, k, a, b, start, c, cStride);
+    multiply(kernels, m, n, k, a, b, start, c, cStride);
     return;
   }
   // Rows or columns of the result, whichever is longer, in multiples that the kernels like.
@@ -182,10 +185,10 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* st
     const int64_t begin = beginUnit * unit;
     const int64_t end = std::min(endUnit * unit, length);
     if (byRows) {
-      multiply(end - begin, n, k, a.rowsFrom(begin), b, start, c + begin * cStride, cStride);
+      multiply(kernels, end - begin, n, k, a.rowsFrom(begin), b, start, c + begin * cStride, cStride);
     } else {
-      multiply(m, end - begin, k, a, b.columnsFrom(begin), start == nullptr ? nullptr : start + begin, c + begin,
-               cStride);
+      multiply(kernels, m, end - begin, k, a, b.columnsFrom(begin), start == nullptr ? nullptr : start + begin,
+               c + begin, cStride);
     }
   });
 }

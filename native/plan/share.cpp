@@ -30,6 +30,14 @@ bool sameCall(const Instruction& a, const Instruction& b) {
          sameTypes(a.outputs, b.outputs) && a.attributes.same(b.attributes);
 }
 
+/** The storages that a call writes to. */
+template <class Visit>
+void eachWritten(const Instruction& call, const Visit& visit) {
+  for (size_t index = 0; index < call.inputs.size(); index++) {
+    if ((call.op->writesInputs & bit(static_cast<int>(index))) != 0) visit(call.inputs[index].storage().get());
+  }
+}
+
 size_t hashOf(const Instruction& call) {
   size_t hash = std::hash<const Op*>()(call.op);
   for (const Tensor& input : call.inputs) hash = hash * 31 + std::hash<const Storage*>()(input.storage().get());
@@ -48,9 +56,7 @@ std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vecto
       own.insert(call.loop->count.storage().get());
       own.insert(call.loop->rows.begin(), call.loop->rows.end());
     }
-    for (size_t index = 0; index < call.inputs.size(); index++) {
-      if ((call.op->writesInputs & bit(static_cast<int>(index))) != 0) own.insert(call.inputs[index].storage().get());
-    }
+    eachWritten(call, [&](const Storage* storage) { own.insert(storage); });
   }
   std::unordered_map<const Storage*, std::shared_ptr<Storage>> insteadOf;
   std::unordered_map<const Storage*, int> written;
@@ -61,9 +67,7 @@ std::vector<Instruction> shared(std::vector<Instruction> calls, const std::vecto
       const auto instead = insteadOf.find(input.storage().get());
       if (instead != insteadOf.end()) input = Tensor(input.type(), instead->second, input.offset());
     }
-    for (size_t index = 0; index < call.inputs.size(); index++) {
-      if ((call.op->writesInputs & bit(static_cast<int>(index))) != 0) written[call.inputs[index].storage().get()]++;
-    }
+    eachWritten(call, [&](const Storage* storage) { written[storage]++; });
     // A caller may hand in the very tensor that is written to.
     if (call.op->writesInputs != 0) {
       for (const Tensor& input : inputs) written[input.storage().get()]++;
