@@ -85,6 +85,10 @@ constexpr T zeros[mostColumns] = {};
 template <class T>
 void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start,
               T* c, int64_t cStride) {
+  if (m == 1 && b.transposed && n >= kernels.lanes) {
+    kernels.row({n, k, blockTerms, a.data, a.transposed ? a.stride : 1, b.data, b.stride, start, c});
+    return;
+  }
   GemmScratch<T>& scratch = gemmScratch<T>();
   const int64_t vectors = m * 4 <= kernels.sums ? 4 : 2;
   const int64_t tileRows = kernels.sums / vectors;

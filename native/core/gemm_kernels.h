@@ -27,6 +27,23 @@ struct GemmTile {
   int64_t aheadStep;
 };
 
+/**
+ * c[x] = start[x] + sum over terms of a[term] * b[x][term]: a single row of a product, at least a vector of columns, its
+ * terms added up in the order that tiles would have, a block at a time.
+ */
+template <class T>
+struct GemmRow {
+  int64_t columns;
+  int64_t terms;
+  int64_t block;
+  const T* a;
+  int64_t aStep;  // from one term to the next
+  const T* b;
+  int64_t bStride;  // from one column to the next
+  const T* start;   // null to start from zeros
+  T* c;
+};
+
 /** Rows that lie side by side in a packed `a`: a multiple of every tile's. */
 constexpr int gemmRows = 12;
 
@@ -49,6 +66,7 @@ struct GemmKernels {
   void (*turn)(int64_t rows, int64_t terms, const T* source, int64_t stride, T* packed, int64_t step);
   /** packed[term][row] = source[term][row], with `step` numbers between terms, for terms that lie `stride` apart. */
   void (*copy)(int64_t rows, int64_t terms, const T* source, int64_t stride, T* packed, int64_t step);
+  void (*row)(const GemmRow<T>& row);
 };
 
 /** The best kernels that this machine can run; null without AVX2. */
