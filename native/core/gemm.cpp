@@ -7,7 +7,8 @@
  * give a single column.
  *
  * A block of `a` is packed into tiles of rows and stays in the second-level cache; the columns of `b` go by it in narrow
- * panels, each packed just before it is used, so that it is still in the nearest cache.
+ * panels, each packed just before it is used, so that it is still in the nearest cache. Further blocks of `a` find the
+ * panels packed. A tile of the result is fetched once for all terms of a block.
  */
 #include "core/gemm.h"
 
@@ -25,9 +26,12 @@ namespace {
 constexpr int64_t parallelWork = 128 * 1024;
 
 /** Terms that are summed up before they are added to the result: with this, k alone decides the order of a sum. */
-constexpr int64_t blockTerms = 128;
-/** Rows of `a` that are packed at a time. */
-constexpr int64_t blockRows = 40 * gemmRows;
+constexpr int64_t sumTerms = 128;
+
+/** Bytes of a panel of `b`, for the nearest cache; of a block of `a`, for the next; of the panels that are kept. */
+constexpr int64_t panelBytes = 24 << 10;
+constexpr int64_t rowsBytes = 240 << 10;
+constexpr int64_t panelsBytes = 1536 << 10;
 
 /** Columns of the widest panel of `b`. */
 constexpr int64_t mostColumns = 64;
@@ -37,10 +41,26 @@ constexpr int64_t unitColumns = 16;
 /** What a thread packs into. It is kept. */
 template <class T>
 struct GemmScratch {
-  alignas(64) T a[blockRows * blockTerms];
-  alignas(64) T b[mostColumns * blockTerms];
+  alignas(64) T a[rowsBytes / sizeof(T)];
+  alignas(64) T b[panelsBytes / sizeof(T)];
   alignas(64) T c[gemmRows * mostColumns];
   alignas(64) T start[mostColumns];
+};
+
+/** What is packed at a time for a product of `m` rows, and the tile that it is computed by. */
+template <class T>
+struct GemmBlock {
+  int64_t width, tileRows, terms, rows, columns;
+
+  GemmBlock(const GemmKernels<T>& kernels, int64_t m) {
+    constexpr int64_t size = sizeof(T);
+    const int64_t vectors = m * 4 <= kernels.sums ? 4 : 2;
+    width = vectors * kernels.lanes;
+    tileRows = kernels.sums / vectors;
+    terms = std::max<int64_t>(1, panelBytes / size / width / sumTerms) * sumTerms;
+    rows = rowsBytes / size / terms / gemmRows * gemmRows;
+    columns = panelsBytes / size / terms / width * width;
+  }
 };
 
 template <class T>
@@ -57,21 +77,22 @@ void packRows(const GemmKernels<T>& kernels, Matrix<T> matrix, int64_t rows, int
 }
 
 /**
- * The lines of the next panel of b, in sequences of `count` that lie a stride apart: while one tile is computed, one
+ * The lines of the next panel, in sequences of `count` that lie a stride apart: while a tile's sums are computed, one
  * sequence is fetched.
  */
 template <class T>
 class PanelAhead {
  public:
-  PanelAhead(Matrix<T> panel, int64_t width)
-      : panel_(panel), linesAcross_(panel.transposed ? blockTerms / line : width / line + 1) {}
+  PanelAhead(Matrix<T> panel, int64_t width, int64_t terms)
+      : panel_(panel), linesAcross_(panel.transposed ? terms / line : width / line + 1) {}
+  [[nodiscard]] int64_t stride() const { return panel_.stride; }
   [[nodiscard]] const T* at(int64_t sequence) const {
     return panel_.data + sequence / linesAcross_ * count * panel_.stride + sequence % linesAcross_ * line;
   }
 
  private:
   static constexpr int64_t line = 64 / sizeof(T);
-  static constexpr int64_t count = blockTerms / gemmAhead;
+  static constexpr int64_t count = sumTerms / gemmAhead;
 
   Matrix<T> panel_;
   int64_t linesAcross_;
@@ -80,68 +101,107 @@ class PanelAhead {
 template <class T>
 constexpr T zeros[mostColumns] = {};
 
+/** A block of packed rows times a panel of columns. */
+template <class T>
+struct PanelProduct {
+  const GemmKernels<T>& kernels;
+  GemmBlock<T> block;
+  int64_t rows, columns, terms;
+  const T* a;  // packed
+  const T* b;  // from one term to the next: bStep
+  int64_t bStep;
+  const T* start;  // null to start from what is in c
+  T* c;
+  int64_t cStride;
+  PanelAhead<T> ahead;
+
+  void run(GemmScratch<T>& scratch) const {
+    const int64_t used = (columns + kernels.lanes - 1) / kernels.lanes;
+    // A tile that reaches past the last column goes by way of scratch.
+    const bool whole = columns == block.width;
+    const T* first = start;
+    if (!whole && start != nullptr) first = std::copy_n(start, columns, scratch.start) - columns;
+    GemmTile<T> tile{};
+    tile.bStep = bStep;
+    tile.cStride = whole ? cStride : block.width;
+    tile.aheadStep = ahead.stride();
+    int64_t sequence = 0;
+    for (int64_t r = 0; r < rows; r += block.tileRows) {
+      const int64_t here = std::min(block.tileRows, rows - r);
+      const auto kernel = kernels.tile[static_cast<size_t>(here - 1)][static_cast<size_t>(used - 1)];
+      T* const target = c + r * cStride;
+      tile.c = whole ? target : scratch.c;
+      for (int64_t i = 0; i < here && !whole && first == nullptr; i++) {
+        std::copy_n(target + i * cStride, columns, scratch.c + i * block.width);
+      }
+      const T* const rowsOfTile = a + r / gemmRows * gemmRows * block.terms + r % gemmRows;
+      for (int64_t term = 0; term == 0 || term < terms; term += sumTerms) {
+        tile.terms = std::min(sumTerms, terms - term);
+        tile.a = rowsOfTile + term * gemmRows;
+        tile.b = b + term * bStep;
+        tile.start = term > 0 ? nullptr : first;
+        tile.ahead = ahead.at(sequence++);
+        kernel(tile);
+      }
+      for (int64_t i = 0; i < here && !whole; i++) {
+        std::copy_n(scratch.c + i * block.width, columns, target + i * cStride);
+      }
+    }
+  }
+};
+
 }  // namespace
 
 template <class T>
 void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, const T* start,
               T* c, int64_t cStride) {
   if (m == 1 && b.transposed && n >= kernels.lanes) {
-    kernels.row({n, k, blockTerms, a.data, a.transposed ? a.stride : 1, b.data, b.stride, start, c});
+    kernels.row({n, k, sumTerms, a.data, a.transposed ? a.stride : 1, b.data, b.stride, start, c});
     return;
   }
   GemmScratch<T>& scratch = gemmScratch<T>();
-  const int64_t vectors = m * 4 <= kernels.sums ? 4 : 2;
-  const int64_t tileRows = kernels.sums / vectors;
-  const int64_t width = vectors * kernels.lanes;
-  // A number of b that is used only once is read where it is.
-  const bool direct = !b.transposed && m <= tileRows;
-  const Matrix<T> bRows{b.data, b.stride, !b.transposed};  // its columns as rows
+  const GemmBlock<T> block(kernels, m);
+  const bool once = m <= block.tileRows;  // whether a number of b is used only once
+  const bool again = m > block.rows;      // whether a packed panel is used again
 
-  for (int64_t term = 0; term == 0 || term < k; term += blockTerms) {
-    GemmTile<T> tile{};
-    tile.terms = std::min(blockTerms, k - term);
-    for (int64_t row = 0; row < m; row += blockRows) {
-      const int64_t rows = std::min(blockRows, m - row);
-      for (int64_t r = 0; r < rows; r += gemmRows) {
-        packRows(kernels, a.rowsFrom(row + r).columnsFrom(term), std::min<int64_t>(gemmRows, rows - r), tile.terms,
-                 scratch.a + r * blockTerms, gemmRows);
-      }
-      for (int64_t column = 0; column < n; column += width) {
-        const int64_t columns = std::min(width, n - column);
-        const bool whole = columns == width;
-        if (whole && direct) {
-          tile.b = b.columnsFrom(column).rowsFrom(term).data;
-          tile.bStep = b.stride;
-        } else {
-          packRows(kernels, bRows.rowsFrom(column).columnsFrom(term), columns, tile.terms, scratch.b, width);
-          tile.b = scratch.b;
-          tile.bStep = width;
+  for (int64_t term = 0; term == 0 || term < k; term += block.terms) {
+    const int64_t terms = std::min(block.terms, k - term);
+    for (int64_t left = 0; left < n; left += block.columns) {
+      const int64_t right = std::min(left + block.columns, n);
+      for (int64_t row = 0; row < m; row += block.rows) {
+        const int64_t rows = std::min(block.rows, m - row);
+        for (int64_t r = 0; r < rows; r += gemmRows) {
+          packRows(kernels, a.rowsFrom(row + r).columnsFrom(term), std::min<int64_t>(gemmRows, rows - r), terms,
+                   scratch.a + r * block.terms, gemmRows);
         }
-        tile.start = term > 0 ? nullptr : start == nullptr ? zeros<T> : start + column;
-        if (!whole && tile.start != nullptr) {
-          tile.start = std::copy_n(tile.start, columns, scratch.start) - columns;
-        }
-        const PanelAhead<T> ahead(b.columnsFrom(column + width).rowsFrom(term), width);
-        const int64_t used = (columns + kernels.lanes - 1) / kernels.lanes;
-        for (int64_t r = 0; r < rows; r += tileRows) {
-          const int64_t here = std::min(tileRows, rows - r);
-          T* target = c + (row + r) * cStride + column;
-          tile.a = scratch.a + r / gemmRows * gemmRows * blockTerms + r % gemmRows;
-          tile.c = whole ? target : scratch.c;
-          tile.cStride = whole ? cStride : width;
-          tile.ahead = ahead.at(r / tileRows);
-          tile.aheadStep = b.stride;
-          const auto kernel = kernels.tile[static_cast<size_t>(here - 1)][static_cast<size_t>(used - 1)];
-          if (whole) {
-            kernel(tile);
-            continue;
+        for (int64_t column = left; column < right; column += block.width) {
+          const int64_t columns = std::min(block.width, right - column);
+          const Matrix<T> panel = b.columnsFrom(column).rowsFrom(term);
+          T* const packed = again ? scratch.b + (column - left) * block.terms : scratch.b;
+          const bool direct = once && !b.transposed && columns == block.width;
+          if (row == 0 && !direct) {
+            const Matrix<T> panelRows{panel.data, panel.stride, !panel.transposed};  // its columns as rows
+            packRows(kernels, panelRows, columns, terms, packed, block.width);
           }
-          // A tile that reaches past the last column goes by way of scratch.
-          for (int64_t i = 0; i < here && tile.start == nullptr; i++) {
-            std::copy_n(target + i * cStride, columns, scratch.c + i * width);
-          }
-          kernel(tile);
-          for (int64_t i = 0; i < here; i++) std::copy_n(scratch.c + i * width, columns, target + i * cStride);
+          const Matrix<T> next = row == 0 ? b.columnsFrom(column + block.width).rowsFrom(term)
+                                          : Matrix<T>{packed + block.width * block.terms, block.width};
+          const PanelProduct<T> product{
+              .kernels = kernels,
+              .block = block,
+              .rows = rows,
+              .columns = columns,
+              .terms = terms,
+              .a = scratch.a,
+              .b = direct ? panel.data : packed,
+              .bStep = direct ? panel.stride : block.width,
+              .start = term > 0           ? nullptr
+                       : start == nullptr ? zeros<T>
+                                          : start + column,
+              .c = c + (row * cStride) + column,
+              .cStride = cStride,
+              .ahead = {next, block.width, block.terms},
+          };
+          product.run(scratch);
         }
       }
     }
