@@ -197,7 +197,7 @@ void gemmWith(const GemmKernels<T>& kernels, int64_t m, int64_t n, int64_t k, Ma
               .start = term > 0           ? nullptr
                        : start == nullptr ? zeros<T>
                                           : start + column,
-              .c = c + (row * cStride) + column,
+              .c = c + row * cStride + column,
               .cStride = cStride,
               .ahead = {next, block.width, block.terms},
           };

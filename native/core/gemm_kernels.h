@@ -66,6 +66,7 @@ struct GemmKernels {
   void (*turn)(int64_t rows, int64_t terms, const T* source, int64_t stride, T* packed, int64_t step);
   /** packed[term][row] = source[term][row], with `step` numbers between terms, for terms that lie `stride` apart. */
   void (*copy)(int64_t rows, int64_t terms, const T* source, int64_t stride, T* packed, int64_t step);
+  /** A row of a product, at least `lanes` columns of it. */
   void (*row)(const GemmRow<T>& row);
 };
 

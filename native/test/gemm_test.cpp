@@ -87,10 +87,10 @@ template <class T>
 void checkShapes() {
   // Every number of rows and vectors that a tile may have or leave, blocks of terms, and blocks of rows.
   const std::vector<std::array<int64_t, 3>> shapes = {
-      {1, 1, 1},      {1, 7, 5},    {1, 61, 303},  {2, 64, 129},  {3, 67, 131}, {4, 17, 3},
-      {5, 10, 84},    {6, 129, 64}, {7, 32, 33},   {8, 33, 127},  {9, 31, 128}, {10, 16, 257},
-      {11, 48, 4},    {12, 65, 2},  {13, 8, 300},  {25, 97, 130}, {37, 1, 50},  {481, 33, 5},
-      {503, 19, 131}, {67, 130, 0}, {23, 1000, 9}, {128, 10, 150}};
+      {1, 1, 1},    {1, 7, 5},      {1, 61, 303}, {2, 64, 129},  {3, 67, 131},  {4, 17, 3},
+      {5, 10, 84},  {6, 129, 64},   {7, 32, 33},  {8, 33, 127},  {9, 31, 128},  {10, 16, 257},
+      {7, 40, 900}, {11, 48, 4},    {12, 65, 2},  {13, 8, 300},  {25, 97, 130}, {37, 1, 50},
+      {481, 33, 5}, {503, 19, 131}, {67, 130, 0}, {23, 1000, 9}, {128, 10, 150}};
   withAll<T>([&](auto run) {
     for (const auto& [m, n, k] : shapes) {
       for (int flips = 0; flips < 4; flips++) {
@@ -121,19 +121,21 @@ TEST(productsCarryWhatIsNotFinite) {
   });
 }
 
-/** Rows of a larger product, and columns of it, alone: the same bits. */
+/** Rows and columns of a product of several blocks each way, alone: the same bits. */
 template <class T>
 void checkBits() {
   for (const GemmKernels<T>* kernels : allGemmKernels<T>()) {
     if (kernels == nullptr) continue;
     for (int flips = 0; flips < 4; flips++) {
-      const Sample<T> s(130, 203, 303, flips, 0);
+      // One of several blocks of rows and of columns, on every instruction set.
+      const bool large = flips == 2;
+      const Sample<T> s(large ? 490 : 130, large ? 3100 : 203, 403, flips, 0);
       const auto one = [&](auto... arguments) { gemmWith<T>(*kernels, arguments...); };
       const std::vector<T> all = product(s, true, one);
       for (const int64_t rows : {1, 2, 5, 7, 12, 40}) {
         for (const int64_t columns : {1, 17, 64, 203}) {
-          const int64_t row = 130 - rows;
-          const int64_t column = 203 - columns;
+          const int64_t row = s.m - rows;
+          const int64_t column = s.n - columns;
           std::vector<T> part(static_cast<size_t>(rows * columns));
           one(rows, columns, s.k, s.matrixA().rowsFrom(row), s.matrixB().columnsFrom(column),
               static_cast<const T*>(s.start.template data<T>() + column), part.data(), columns);

@@ -164,6 +164,8 @@ export interface PeerRow {
   gflops?: number;
   /** That rate as a fraction of the machine's. */
   fraction?: number;
+  /** How often it was timed, where runs were joined. */
+  rounds?: number;
 }
 
 /** What a comparison gave, and what gave it; the content of `peers.json`. */
